@@ -1,0 +1,39 @@
+# What one can do here. `make help` lists it.
+VENV := .venv
+UV := $(VENV)/bin/uv
+RUN := $(VENV)/bin
+
+.PHONY: help install demo test lint format bench clean
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+install: $(VENV)/.installed  ## a virtual environment with everything that is locked
+
+$(UV):
+	@sh scripts/venv.sh $(VENV)
+
+$(VENV)/.installed: $(UV) pyproject.toml uv.lock
+	@$(UV) sync --locked --quiet --python $(RUN)/python
+	@touch $@
+
+demo: install  ## start, use, look at and stop examples/web-stack
+	@$(RUN)/python examples/demo.py
+
+test: install  ## all tests, on both cores
+	$(RUN)/pytest -n auto --durations=15
+
+lint: install  ## ruff, mypy, import rules
+	$(RUN)/ruff check .
+	$(RUN)/ruff format --check .
+	$(RUN)/mypy
+	$(RUN)/lint-imports
+
+format: install  ## as ruff wants it
+	$(RUN)/ruff format .
+	$(RUN)/ruff check --fix .
+
+bench: install  ## the figures of docs/design.md, as ratios within one run
+	$(RUN)/python -m benchmarks
+
+clean:  ## all that was made here
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist

@@ -1,0 +1,174 @@
+"""The parameters and results of every operation, as types that validate what comes over the socket."""
+
+from __future__ import annotations
+
+import msgspec
+
+from runcept.core.views import EnvironmentView, ProcessView
+
+__all__ = [
+    "Activate",
+    "DaemonStatus",
+    "Deactivate",
+    "EnvironmentList",
+    "Environments",
+    "Forget",
+    "KillAll",
+    "NoParams",
+    "Outcome",
+    "ProcessList",
+    "Processes",
+    "Progress",
+    "Restart",
+    "Start",
+    "Status",
+    "Stop",
+    "StopDaemon",
+]
+
+
+class Params(msgspec.Struct, frozen=True, kw_only=True):
+    """What every request carries."""
+
+    actor: str = "cli"
+    """Who asks, for the history: cli, mcp, web or tui."""
+
+
+class NoParams(Params, frozen=True, kw_only=True):
+    """An operation without parameters of its own."""
+
+
+class OfEnvironment(Params, frozen=True, kw_only=True):
+    """A request about one environment."""
+
+    environment: str
+    """The canonical path of a project's directory, or the unique name of a known environment."""
+
+
+class Waiting(OfEnvironment, frozen=True, kw_only=True):
+    """A request that starts or stops, and may wait for the outcome."""
+
+    wait: bool = True
+    timeout: float = 60.0
+    """Seconds; at most this long until the answer."""
+    progress: bool = False
+    """Send a `progress` notification for every change until the answer."""
+    environ: dict[str, str] | None = None
+    """The environment of the asking shell: captured by `activate`, and by the others where none is known yet."""
+
+
+class Activate(Waiting, frozen=True, kw_only=True):
+    """Read the project file again if nothing of it runs, start its processes and what they need."""
+
+    names: list[str] = []
+    """Names or globs; empty: all that have autostart."""
+
+
+class Start(Waiting, frozen=True, kw_only=True):
+    """Start processes, their dependencies first."""
+
+    names: list[str]
+
+
+class Stop(Waiting, frozen=True, kw_only=True):
+    """Stop processes, what depends on them first."""
+
+    names: list[str]
+
+
+class Restart(Waiting, frozen=True, kw_only=True):
+    """Stop and start; a stopped process is started."""
+
+    names: list[str]
+    dependents: bool = False
+    """Take along, in order, what depends on them."""
+
+
+class Deactivate(Waiting, frozen=True, kw_only=True):
+    """Stop every process of the environment, in reverse order of dependency."""
+
+
+class Status(OfEnvironment, frozen=True, kw_only=True):
+    """One environment and its processes."""
+
+
+class Environments(Params, frozen=True, kw_only=True):
+    """Known environments."""
+
+    text: str = ""
+    """Only those whose name, path or description contains it, whatever the case."""
+    active: bool = False
+    """Only active ones."""
+
+
+class Forget(OfEnvironment, frozen=True, kw_only=True):
+    """Drop an inactive environment from those known; its files stay."""
+
+
+class KillAll(Params, frozen=True, kw_only=True):
+    """Stop every process of every environment."""
+
+    timeout: float = 60.0
+    progress: bool = False
+
+
+class StopDaemon(Params, frozen=True, kw_only=True):
+    """End the daemon."""
+
+    processes: bool = True
+    """Stop the processes first; false leaves them running under the keeper."""
+    kill: bool = False
+    """Do not wait for their grace: SIGKILL at once."""
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of an operation on processes."""
+
+    environment: str
+    processes: list[ProcessView]
+    ok: bool
+    timed_out: bool = False
+    """The time was up before every process had settled."""
+
+
+class ProcessList(msgspec.Struct, frozen=True, kw_only=True):
+    """The processes of one environment."""
+
+    environment: str
+    processes: list[ProcessView]
+
+
+class Processes(msgspec.Struct, frozen=True, kw_only=True):
+    """Processes of all environments."""
+
+    processes: list[ProcessView]
+    ok: bool = True
+
+
+class EnvironmentList(msgspec.Struct, frozen=True, kw_only=True):
+    """Known environments, without their processes."""
+
+    environments: list[EnvironmentView]
+
+
+class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The daemon itself."""
+
+    running: bool
+    pid: int | None = None
+    version: str | None = None
+    uptime_seconds: float | None = None
+    socket: str = ""
+    environments: int = 0
+    """Active ones."""
+    processes: int = 0
+    """Living ones."""
+    memory_bytes: int | None = None
+    """Resident memory of daemon and keeper."""
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """The notification that a process changed while a request waits."""
+
+    request: int | str
+    process: ProcessView

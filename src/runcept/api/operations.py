@@ -1,0 +1,50 @@
+"""The table: one row an operation. JSON-RPC methods, and later MCP tools and HTTP routes, are derived from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from runcept.api import messages as m
+from runcept.core.views import EnvironmentView
+
+__all__ = ["OPERATIONS", "Operation"]
+
+
+class Operation(msgspec.Struct, frozen=True):
+    """One thing that a client can ask for."""
+
+    name: str
+    params: type[m.Params]
+    result: Any
+    doc: str
+    read_only: bool = False
+    destructive: bool = False
+    idempotent: bool = True
+    activity: bool = True
+    """Counts as use of the environment it names, against its inactivity timeout."""
+
+
+_ROWS = (
+    Operation("activate", m.Activate, m.Outcome, "Start an environment and wait until it is ready."),
+    Operation("deactivate", m.Deactivate, m.Outcome, "Stop everything in an environment.", destructive=True),
+    Operation("start", m.Start, m.Outcome, "Start processes and what they depend on."),
+    Operation("stop", m.Stop, m.Outcome, "Stop processes and what depends on them.", destructive=True),
+    Operation("restart", m.Restart, m.Outcome, "Stop and start processes.", destructive=True, idempotent=False),
+    Operation("status", m.Status, EnvironmentView, "One environment and its processes.", read_only=True),
+    Operation("list", m.Status, m.ProcessList, "The processes of one environment.", read_only=True),
+    Operation("environments", m.Environments, m.EnvironmentList, "Known environments.", read_only=True, activity=False),
+    Operation(
+        "forget", m.Forget, m.EnvironmentList, "Forget an inactive environment.", destructive=True, activity=False
+    ),
+    Operation("ps", m.NoParams, m.Processes, "Processes of all environments.", read_only=True, activity=False),
+    Operation(
+        "kill_all", m.KillAll, m.Processes, "Stop every process of every environment.", destructive=True, activity=False
+    ),
+    Operation("daemon_status", m.NoParams, m.DaemonStatus, "The daemon itself.", read_only=True, activity=False),
+    Operation("daemon_stop", m.StopDaemon, m.DaemonStatus, "End the daemon.", destructive=True, activity=False),
+)
+
+OPERATIONS: Mapping[str, Operation] = {row.name: row for row in _ROWS}

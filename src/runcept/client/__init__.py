@@ -1,0 +1,1 @@
+"""What every face uses to reach the daemon, and to start it."""

@@ -1,0 +1,148 @@
+"""What a project is, once every default is applied and every path resolved: immutable, comparable, storable.
+
+Made by `config`, read by everything. Durations are seconds, sizes bytes, paths absolute.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+__all__ = [
+    "Condition",
+    "Dependency",
+    "HealthCheck",
+    "Kind",
+    "LogLimits",
+    "Probe",
+    "Process",
+    "Project",
+    "Restart",
+    "RestartPolicy",
+]
+
+
+class Condition(StrEnum):
+    """What a dependency must have reached before its dependent is started."""
+
+    READY = "ready"
+    STARTED = "started"
+    COMPLETED = "completed"
+
+
+class Restart(StrEnum):
+    """When a process that ended by itself is started again."""
+
+    NO = "no"
+    ON_FAILURE = "on-failure"
+    ALWAYS = "always"
+
+
+class Kind(StrEnum):
+    """A service is expected to stay; a task to end, and it is ready when it has ended with success."""
+
+    SERVICE = "service"
+    TASK = "task"
+
+
+class Probe(StrEnum):
+    """How health is asked for."""
+
+    HTTP = "http"
+    TCP = "tcp"
+    CMD = "cmd"
+    LOG = "log"
+
+
+class Dependency(msgspec.Struct, frozen=True):
+    """One entry of `depends_on`."""
+
+    name: str
+    condition: Condition = Condition.READY
+
+
+class HealthCheck(msgspec.Struct, frozen=True):
+    """One health check. `url` is as written: http(s)://…, tcp://host:port, cmd://…, log://REGEX."""
+
+    url: str
+    probe: Probe
+    target: str
+    """http: the URL; tcp: "host:port"; cmd: the shell command; log: the regular expression."""
+    interval: float = 30.0
+    timeout: float = 5.0
+    retries: int = 3
+    """Failures in a row that make it unhealthy."""
+    start_period: float = 60.0
+    """Failures within this long after the start do not count."""
+    status: tuple[int, ...] = ()
+    """http: the accepted status codes; empty: 200 to 399."""
+
+
+class RestartPolicy(msgspec.Struct, frozen=True):
+    """Whether and how soon to start again."""
+
+    when: Restart = Restart.NO
+    delay: float = 0.5
+    max_delay: float = 30.0
+    max_restarts: int = 10
+    """More than this many restarts within `window` and the process is failed."""
+    window: float = 300.0
+    on_unhealthy: bool = False
+
+
+class LogLimits(msgspec.Struct, frozen=True):
+    """When a log is rotated and what is kept of it."""
+
+    max_size: int = 50_000_000
+    keep: int = 5
+    compress: bool = True
+
+
+class Process(msgspec.Struct, frozen=True):
+    """One `[[process]]`, resolved."""
+
+    name: str
+    command: str
+    """As a person would read it."""
+    argv: tuple[str, ...]
+    """What is executed: for a string command the project's shell and the command."""
+    working_dir: str
+    description: str = ""
+    env: dict[str, str] = {}
+    """Global, project and process environment, merged; the captured one goes below it at the start."""
+    depends_on: tuple[Dependency, ...] = ()
+    restart: RestartPolicy = RestartPolicy()
+    success_exit_codes: tuple[int, ...] = (0,)
+    health_check: HealthCheck | None = None
+    stop_signal: str = "SIGTERM"
+    stop_timeout: float = 10.0
+    ports: tuple[int, ...] = ()
+    auto_port: bool = False
+    """`ports = "auto"`: a free one is chosen at the start."""
+    autostart: bool = True
+    kind: Kind = Kind.SERVICE
+    inactivity_timeout: float | None = None
+    """None: no timeout of its own."""
+    log: LogLimits = LogLimits()
+
+
+class Project(msgspec.Struct, frozen=True):
+    """One `.runcept.toml`, resolved. The canonical absolute `path` of its directory is its identity."""
+
+    path: str
+    name: str
+    description: str = ""
+    inactivity_timeout: float | None = None
+    """None: off."""
+    shell: tuple[str, ...] = ("/bin/sh", "-c")
+    """Also runs `cmd://` health checks."""
+    processes: tuple[Process, ...] = ()
+    """In the order of the file; names are unique, dependencies exist and have no cycle."""
+
+    def process(self, name: str) -> Process:
+        """The process of this name; KeyError when there is none."""
+        for process in self.processes:
+            if process.name == name:
+                return process
+        raise KeyError(name)

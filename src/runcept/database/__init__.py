@@ -1,0 +1,1 @@
+"""SQLite: the state that survives the daemon."""

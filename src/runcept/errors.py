@@ -1,0 +1,368 @@
+"""Every error a user can meet: code, sentence, hint, exit status.
+
+    RunceptError                      1
+    ├── UsageError                    2   the command line asks for something that cannot be
+    │   ├── ConfirmationNeeded
+    │   └── BadRequest                    a message that is not of the protocol
+    │       └── UnknownMethod
+    ├── NotFound                      3
+    │   ├── ProjectNotFound
+    │   ├── EnvironmentNotFound
+    │   ├── EnvironmentAmbiguous
+    │   └── ProcessNotFound
+    ├── ConfigError                   4
+    │   ├── ConfigInvalid
+    │   └── ConfigUnreadable
+    ├── DaemonError                   5
+    │   ├── HomeUnsafe
+    │   ├── DaemonUnreachable
+    │   └── DaemonStartFailed
+    ├── StartError                    1   why a process could not be started
+    │   ├── CommandNotFound
+    │   ├── CommandNotExecutable
+    │   ├── CommandIsDirectory
+    │   ├── WorkingDirectoryUnusable
+    │   ├── SpawnRefused
+    │   └── PortTaken
+    ├── EnvironmentActive             1
+    ├── DaemonStopping                1
+    ├── FileExists                    1
+    └── TimedOut                    124
+
+A call site passes facts; the class writes the words. Nothing here does I/O.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BadRequest",
+    "CommandIsDirectory",
+    "CommandNotExecutable",
+    "CommandNotFound",
+    "ConfigError",
+    "ConfigInvalid",
+    "ConfigUnreadable",
+    "ConfirmationNeeded",
+    "DaemonError",
+    "DaemonStartFailed",
+    "DaemonStopping",
+    "DaemonUnreachable",
+    "EnvironmentActive",
+    "EnvironmentAmbiguous",
+    "EnvironmentNotFound",
+    "FileExists",
+    "HomeUnsafe",
+    "NotFound",
+    "PortTaken",
+    "ProcessNotFound",
+    "ProjectNotFound",
+    "RemoteError",
+    "RunceptError",
+    "SpawnRefused",
+    "StartError",
+    "TimedOut",
+    "UnknownMethod",
+    "UsageError",
+    "WorkingDirectoryUnusable",
+    "nearest",
+]
+
+
+def nearest(word: str, choices: list[str]) -> str | None:
+    """The one of `choices` that a typist of `word` most likely meant, or None."""
+    from difflib import get_close_matches  # 6 ms: only where there is an error
+
+    lowered = {choice.lower(): choice for choice in choices}
+    found = get_close_matches(word.lower(), list(lowered), n=1, cutoff=0.6)
+    return lowered[found[0]] if found else None
+
+
+class RunceptError(Exception):
+    """Base of all errors. `fields` are the facts, in JSON types, that a script may act on."""
+
+    code: str = "failed"
+    exit_status: int = 1
+    hint: str = ""
+
+    def __init__(self, message: str, *, hint: str | None = None, **fields: object) -> None:
+        super().__init__(message)
+        self.message = message
+        self.fields = fields
+        if hint is not None:
+            self.hint = hint
+
+    def as_dict(self) -> dict[str, object]:
+        """`{"code", "message", "hint", ...fields}`: the value of `error` in JSON output."""
+        return {"code": self.code, "message": self.message, "hint": self.hint, **self.fields}
+
+
+class RemoteError(RunceptError):
+    """An error that the daemon answered with; it looks like the one that was raised there."""
+
+    def __init__(self, code: str, message: str, hint: str, exit_status: int, fields: dict[str, object]) -> None:
+        super().__init__(message, hint=hint, **fields)
+        self.code = code
+        self.exit_status = exit_status
+
+
+class UsageError(RunceptError):
+    """The command line asks for something that cannot be."""
+
+    code = "usage"
+    exit_status = 2
+    hint = "See `runcept --help`."
+
+
+class ConfirmationNeeded(UsageError):
+    """A destructive operation was asked for where nobody can be asked back."""
+
+    code = "confirmation-needed"
+    hint = "Add --yes."
+
+    def __init__(self, operation: str) -> None:
+        super().__init__(f"{operation} needs a confirmation, and there is no terminal to ask on")
+
+
+class BadRequest(UsageError):
+    """A message that is not of the protocol: not JSON, not an object, wrong types, too long."""
+
+    code = "bad-request"
+    hint = "The client and the daemon may be of different versions: try `runcept daemon restart`."
+
+
+class UnknownMethod(BadRequest):
+    """A request names a method that the daemon does not have."""
+
+    code = "unknown-method"
+
+    def __init__(self, method: str) -> None:
+        super().__init__(f"there is no method {method!r}", method=method)
+
+
+class NotFound(RunceptError):
+    """Something that was named does not exist."""
+
+    code = "not-found"
+    exit_status = 3
+
+
+class ProjectNotFound(NotFound):
+    """No project file where one was looked for."""
+
+    code = "project-not-found"
+    hint = "Run `runcept init` to write one, or name a project with -e PATH."
+
+    def __init__(self, directory: str) -> None:
+        super().__init__(f"no .runcept.toml in {directory} or any directory above it", directory=directory)
+
+
+class EnvironmentNotFound(NotFound):
+    """A name or path that is not of a known environment."""
+
+    code = "environment-not-found"
+
+    def __init__(self, name: str, known: list[str]) -> None:
+        near = nearest(name, known)
+        hint = (
+            f"Did you mean {near}?"
+            if near
+            else "`runcept environments` lists the known ones; a path is known once activated."
+        )
+        super().__init__(f"no environment is named {name}", hint=hint, environment=name)
+
+
+class EnvironmentAmbiguous(NotFound):
+    """Several known environments share the name."""
+
+    code = "environment-ambiguous"
+    hint = "Name it by its path."
+
+    def __init__(self, name: str, paths: list[str]) -> None:
+        super().__init__(
+            f"{len(paths)} environments are named {name}: {', '.join(paths)}", environment=name, paths=paths
+        )
+
+
+class ProcessNotFound(NotFound):
+    """The project has no process of this name."""
+
+    code = "process-not-found"
+
+    def __init__(self, name: str, environment: str, known: list[str]) -> None:
+        near = nearest(name, known)
+        hint = f"Did you mean {near}?" if near else f"It has: {', '.join(known)}." if known else "It has no processes."
+        super().__init__(
+            f"no process {name} in {environment}", hint=hint, process=name, environment=environment, known=known
+        )
+
+
+class ConfigError(RunceptError):
+    """The project file or the global settings are invalid."""
+
+    code = "config"
+    exit_status = 4
+
+
+class ConfigInvalid(ConfigError):
+    """A file has problems. `report` holds all of them, ready to print: place, sentence, line, caret, hint."""
+
+    code = "config-invalid"
+
+    def __init__(self, path: str, problems: list[dict[str, object]], report: str) -> None:
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        super().__init__(
+            f"{path} has {count}", hint="`runcept validate` shows them.", path=path, problems=problems, report=report
+        )
+
+
+class ConfigUnreadable(ConfigError):
+    """A file cannot be read as text: it is missing, a directory, unreadable, too large, or not UTF-8."""
+
+    code = "config-unreadable"
+
+    def __init__(self, path: str, why: str, hint: str = "") -> None:
+        super().__init__(f"{path}: {why}", hint=hint, path=path)
+
+
+class DaemonError(RunceptError):
+    """The daemon cannot be reached or started."""
+
+    code = "daemon"
+    exit_status = 5
+
+
+class HomeUnsafe(DaemonError):
+    """The home directory could be changed by somebody else."""
+
+    code = "home-unsafe"
+
+    def __init__(self, path: str, why: str, hint: str) -> None:
+        super().__init__(f"{path} is not used: {why}", hint=hint, path=path)
+
+
+class DaemonUnreachable(DaemonError):
+    """No daemon answers at the socket."""
+
+    code = "daemon-unreachable"
+    hint = "Run `runcept daemon start`; `runcept daemon logs` shows what went wrong."
+
+    def __init__(self, socket: str, why: str) -> None:
+        super().__init__(f"the daemon does not answer at {socket}: {why}", socket=socket)
+
+
+class DaemonStartFailed(DaemonError):
+    """The daemon was started and ended, or did not answer in time."""
+
+    code = "daemon-start-failed"
+
+    def __init__(self, why: str, log: str) -> None:
+        super().__init__(f"the daemon did not start: {why}", hint=f"Its log is {log}.", log=log)
+
+
+class StartError(RunceptError):
+    """Why a process could not be started. The message is the process's `reason`."""
+
+    code = "start-failed"
+
+
+class CommandNotFound(StartError):
+    """execve(2) or the search in PATH found no such file."""
+
+    code = "command-not-found"
+
+    def __init__(self, command: str) -> None:
+        super().__init__(f"command not found: {command}", hint="Install it, or correct `command`.", command=command)
+
+
+class CommandNotExecutable(StartError):
+    """The file is there but has no execute permission."""
+
+    code = "command-not-executable"
+
+    def __init__(self, command: str) -> None:
+        super().__init__(f"{command} is not executable", hint=f"chmod +x {command}", command=command)
+
+
+class CommandIsDirectory(StartError):
+    """The command names a directory."""
+
+    code = "command-is-directory"
+
+    def __init__(self, command: str) -> None:
+        super().__init__(f"{command} is a directory, not a program", hint="Correct `command`.", command=command)
+
+
+class WorkingDirectoryUnusable(StartError):
+    """chdir(2) into the working directory failed."""
+
+    code = "working-directory-unusable"
+
+    def __init__(self, directory: str, why: str) -> None:
+        super().__init__(
+            f"cannot work in {directory}: {why}", hint="Create it, or correct `working_dir`.", directory=directory
+        )
+
+
+class SpawnRefused(StartError):
+    """The operating system refused for a reason of its own: no memory, too many processes, a bad interpreter."""
+
+    code = "spawn-refused"
+
+    def __init__(self, command: str, why: str) -> None:
+        super().__init__(f"cannot start {command}: {why}", command=command)
+
+
+class PortTaken(StartError):
+    """A port that a process declares is already bound by another process."""
+
+    code = "port-taken"
+
+    def __init__(self, port: int, owner_pid: int | None, owner: str) -> None:
+        who = f"pid {owner_pid} ({owner})" if owner_pid else owner
+        super().__init__(
+            f"port {port} is held by {who}",
+            hint='Stop that process, or set ports = "auto".',
+            port=port,
+            owner_pid=owner_pid,
+            owner=owner,
+        )
+
+
+class EnvironmentActive(RunceptError):
+    """An active environment cannot be forgotten."""
+
+    code = "environment-active"
+    hint = "Run `runcept deactivate` there first."
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path} is active", environment=path)
+
+
+class DaemonStopping(RunceptError):
+    """The daemon is about to end and takes no new work."""
+
+    code = "daemon-stopping"
+    hint = "Try again."
+
+    def __init__(self) -> None:
+        super().__init__("the daemon is stopping")
+
+
+class FileExists(RunceptError):
+    """A file would be overwritten."""
+
+    code = "file-exists"
+    hint = "Add --force to overwrite it."
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path} exists already", path=path)
+
+
+class TimedOut(RunceptError):
+    """What was waited for did not happen in time."""
+
+    code = "timed-out"
+    exit_status = 124
+
+    def __init__(self, what: str, seconds: float) -> None:
+        super().__init__(f"{what} did not happen within {seconds:g} s", seconds=seconds)

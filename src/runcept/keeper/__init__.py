@@ -1,0 +1,1 @@
+"""The small process that holds every child. Imports nothing but the standard library."""

@@ -1,0 +1,1 @@
+"""When: health, and what counts against inactivity. No I/O, no clock."""
