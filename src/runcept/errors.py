@@ -3,6 +3,9 @@
     RunceptError                      1
     ├── UsageError                    2   the command line asks for something that cannot be
     │   ├── ConfirmationNeeded
+    │   ├── InstantUnclear
+    │   ├── PatternInvalid
+    │   ├── CursorInvalid
     │   └── BadRequest                    a message that is not of the protocol
     │       └── UnknownMethod
     ├── NotFound                      3
@@ -16,7 +19,8 @@
     ├── DaemonError                   5
     │   ├── HomeUnsafe
     │   ├── DaemonUnreachable
-    │   └── DaemonStartFailed
+    │   ├── DaemonStartFailed
+    │   └── KeeperLost
     ├── StartError                    1   why a process could not be started
     │   ├── CommandNotFound
     │   ├── CommandNotExecutable
@@ -27,7 +31,8 @@
     ├── EnvironmentActive             1
     ├── DaemonStopping                1
     ├── FileExists                    1
-    └── TimedOut                    124
+    ├── TimedOut                    124
+    └── Interrupted                 130
 
 A call site passes facts; the class writes the words. Nothing here does I/O.
 """
@@ -43,6 +48,7 @@ __all__ = [
     "ConfigInvalid",
     "ConfigUnreadable",
     "ConfirmationNeeded",
+    "CursorInvalid",
     "DaemonError",
     "DaemonStartFailed",
     "DaemonStopping",
@@ -52,7 +58,11 @@ __all__ = [
     "EnvironmentNotFound",
     "FileExists",
     "HomeUnsafe",
+    "InstantUnclear",
+    "Interrupted",
+    "KeeperLost",
     "NotFound",
+    "PatternInvalid",
     "PortTaken",
     "ProcessNotFound",
     "ProjectNotFound",
@@ -123,6 +133,36 @@ class ConfirmationNeeded(UsageError):
         super().__init__(f"{operation} needs a confirmation, and there is no terminal to ask on")
 
 
+class InstantUnclear(UsageError):
+    """A point in time, as in `--since`, that cannot be understood."""
+
+    code = "instant-unclear"
+    hint = 'Write "10m" or "1h30m" (ago), "12:30" (today), "yesterday", or "2026-11-22T08:00:00Z".'
+
+    def __init__(self, text: str) -> None:
+        super().__init__(f"{text!r} is not a point in time", text=text)
+
+
+class PatternInvalid(UsageError):
+    """A regular expression that does not compile."""
+
+    code = "pattern-invalid"
+    hint = "Put a backslash before a character that stands for itself: \\( \\[ \\* \\?"
+
+    def __init__(self, pattern: str, why: str) -> None:
+        super().__init__(f"{pattern!r} is not a regular expression: {why}", pattern=pattern)
+
+
+class CursorInvalid(UsageError):
+    """A cursor that no reading of logs gave."""
+
+    code = "cursor-invalid"
+    hint = "Leave the cursor out to read from the beginning."
+
+    def __init__(self, cursor: str) -> None:
+        super().__init__(f"{cursor[:80]!r} is not a cursor", cursor=cursor)
+
+
 class BadRequest(UsageError):
     """A message that is not of the protocol: not JSON, not an object, wrong types, too long."""
 
@@ -152,8 +192,9 @@ class ProjectNotFound(NotFound):
     code = "project-not-found"
     hint = "Run `runcept init` to write one, or name a project with -e PATH."
 
-    def __init__(self, directory: str) -> None:
-        super().__init__(f"no .runcept.toml in {directory} or any directory above it", directory=directory)
+    def __init__(self, directory: str, *, upwards: bool = True) -> None:
+        above = " or any directory above it" if upwards else ""
+        super().__init__(f"no .runcept.toml in {directory}{above}", directory=directory)
 
 
 class EnvironmentNotFound(NotFound):
@@ -259,6 +300,16 @@ class DaemonStartFailed(DaemonError):
         super().__init__(f"the daemon did not start: {why}", hint=f"Its log is {log}.", log=log)
 
 
+class KeeperLost(DaemonError):
+    """The keeper cannot be started, does not answer, or ended while it was asked something."""
+
+    code = "keeper-lost"
+    hint = "Processes go on running without it; `runcept daemon restart` starts another one, which takes them over."
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"the keeper is lost: {why}")
+
+
 class StartError(RunceptError):
     """Why a process could not be started. The message is the process's `reason`."""
 
@@ -307,6 +358,7 @@ class SpawnRefused(StartError):
     """The operating system refused for a reason of its own: no memory, too many processes, a bad interpreter."""
 
     code = "spawn-refused"
+    hint = "Of a script, check the first line; else `ulimit -a` shows the limits it may have met."
 
     def __init__(self, command: str, why: str) -> None:
         super().__init__(f"cannot start {command}: {why}", command=command)
@@ -363,6 +415,14 @@ class TimedOut(RunceptError):
 
     code = "timed-out"
     exit_status = 124
+    hint = "Give it longer with --timeout."
 
     def __init__(self, what: str, seconds: float) -> None:
         super().__init__(f"{what} did not happen within {seconds:g} s", seconds=seconds)
+
+
+class Interrupted(RunceptError):
+    """The user stopped waiting with Ctrl-C; the daemon goes on with what it was asked."""
+
+    code = "interrupted"
+    exit_status = 130

@@ -28,7 +28,7 @@ def duration(value: object) -> float:
         if not parts or _PART.sub("", text):
             raise ValueError(f'{value!r} is not a duration: write seconds, or "500ms", "30s", "1h30m", "2d"')
         return sum(float(number) * _DURATION_UNITS[unit] for number, unit in parts)
-    if not 0 <= value < float("inf"):
+    if not 0 <= value <= 1e300:  # the largest integers of TOML do not fit into a float
         raise ValueError(f"a duration cannot be {value}")
     return float(value)
 
@@ -53,7 +53,9 @@ def size(value: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
     if isinstance(value, str) and (found := _SIZE.fullmatch(value.strip())) and found[2].lower() in _SIZE_UNITS:
-        return int(float(found[1]) * _SIZE_UNITS[found[2].lower()])
+        count = float(found[1]) * _SIZE_UNITS[found[2].lower()]
+        if count < 1e300:
+            return int(count)
     raise ValueError(f'{value!r} is not a size: write bytes, or "500KB", "10MB", "1GiB"')
 
 

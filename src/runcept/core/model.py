@@ -12,6 +12,7 @@ import msgspec
 __all__ = [
     "Condition",
     "Dependency",
+    "Health",
     "HealthCheck",
     "Kind",
     "LogLimits",
@@ -20,7 +21,30 @@ __all__ = [
     "Project",
     "Restart",
     "RestartPolicy",
+    "State",
 ]
+
+
+class State(StrEnum):
+    """Where a process is in its life."""
+
+    STOPPED = "stopped"
+    PENDING = "pending"
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    BACKOFF = "backoff"
+    EXITED = "exited"
+    FAILED = "failed"
+
+
+class Health(StrEnum):
+    """What the health check says; none where there is no check."""
+
+    NONE = "none"
+    UNKNOWN = "unknown"
+    HEALTHY = "healthy"
+    UNHEALTHY = "unhealthy"
 
 
 class Condition(StrEnum):

@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-
 import msgspec
 
-__all__ = ["Counts", "EnvironmentView", "Health", "ProcessView", "State"]
+from runcept.core.life import Life
+from runcept.core.model import Health, Process, Project, State
+from runcept.units import instant
 
-
-class State(StrEnum):
-    """Where a process is in its life."""
-
-    STOPPED = "stopped"
-    PENDING = "pending"
-    STARTING = "starting"
-    RUNNING = "running"
-    STOPPING = "stopping"
-    BACKOFF = "backoff"
-    EXITED = "exited"
-    FAILED = "failed"
-
-
-class Health(StrEnum):
-    """What the health check says; none where there is no check."""
-
-    NONE = "none"
-    UNKNOWN = "unknown"
-    HEALTHY = "healthy"
-    UNHEALTHY = "unhealthy"
+__all__ = [
+    "Counts",
+    "EnvironmentView",
+    "Health",
+    "ProcessView",
+    "State",
+    "Usage",
+    "count",
+    "environment_view",
+    "process_view",
+]
 
 
 class ProcessView(msgspec.Struct, frozen=True):
@@ -60,6 +50,15 @@ class ProcessView(msgspec.Struct, frozen=True):
     log_path: str = ""
 
 
+class Usage(msgspec.Struct, frozen=True):
+    """What the operating system says of a living process and its descendants."""
+
+    memory_bytes: int | None = None
+    cpu_percent: float | None = None
+    ports: tuple[int, ...] = ()
+    urls: tuple[str, ...] = ()
+
+
 class Counts(msgspec.Struct, frozen=True):
     """Processes by what a person wants to know; stopped is all that is neither running nor failed."""
 
@@ -83,3 +82,63 @@ class EnvironmentView(msgspec.Struct, frozen=True, omit_defaults=False):
     last_activity_at: str | None = None
     inactivity_timeout_seconds: float | None = None
     idle_stop_at: str | None = None
+
+
+def process_view(
+    environment: str, process: Process, life: Life, *, now: float, log_path: str, usage: Usage
+) -> ProcessView:
+    """One process as it is at `now` (monotonic)."""
+    alive = life.pid is not None
+    ports = sorted({*(life.ports if alive else process.ports), *usage.ports})
+    return ProcessView(
+        environment=environment,
+        name=process.name,
+        state=life.state,
+        health=life.health if alive or process.health_check is None else Health.UNKNOWN,
+        reason=life.reason or None,
+        pid=life.pid,
+        run=life.run or None,
+        restarts=life.restarts,
+        exit_code=life.exit_code,
+        exit_signal=life.exit_signal,
+        started_at=None if life.started_at is None else instant(life.started_at),
+        ended_at=None if life.ended_at is None else instant(life.ended_at),
+        uptime_seconds=round(now - life.started, 3) if alive else None,
+        memory_bytes=usage.memory_bytes,
+        cpu_percent=usage.cpu_percent,
+        ports=ports,
+        urls=list(usage.urls),
+        depends_on=[dependency.name for dependency in process.depends_on],
+        log_path=log_path,
+    )
+
+
+def count(views: list[ProcessView]) -> Counts:
+    """How many run, have failed, and neither."""
+    running = sum(view.state is State.RUNNING for view in views)
+    failed = sum(view.state is State.FAILED for view in views)
+    return Counts(running=running, failed=failed, stopped=len(views) - running - failed, total=len(views))
+
+
+def environment_view(
+    project: Project,
+    *,
+    active: bool,
+    processes: list[ProcessView],
+    activated_at: float | None,
+    last_activity_at: float | None,
+    idle_stop_at: float | None,
+) -> EnvironmentView:
+    """One environment with its processes; instants are seconds since the epoch."""
+    return EnvironmentView(
+        path=project.path,
+        name=project.name,
+        description=project.description,
+        state="active" if active else "inactive",
+        processes=processes,
+        counts=count(processes),
+        activated_at=None if activated_at is None else instant(activated_at),
+        last_activity_at=None if last_activity_at is None else instant(last_activity_at),
+        inactivity_timeout_seconds=project.inactivity_timeout,
+        idle_stop_at=None if idle_stop_at is None else instant(idle_stop_at),
+    )

@@ -1,0 +1,132 @@
+"""How fast output becomes log records and is read again, as ratios to `cat` and a bare interpreter in the same run."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+from runcept.logs.encoder import Encoder
+from runcept.logs.reader import read
+from runcept.logs.testing import SpoolFeeder
+from runcept.logs.writer import LogWriter
+
+__all__ = ["main"]
+
+AT = 1_795_334_400_000_000  # 2026-11-22T08:00:00Z
+PIPE = 65_536  # bytes that one read of a full pipe gives
+SIZE = 128 << 20
+ROUNDS = 5
+LINES = {
+    "100-byte lines": b"127.0.0.1 - GET /api/items?page=17&sort=name HTTP/1.1 200 5316 12.7ms worker-3 7f3a9c 0042\n",
+    "1-KB lines": b"lorem ipsum dolor sit amet, consectetur " * 25 + b"adipiscing elit, sed do\n",
+    "100-byte lines of JSON": b'{"level":"info","path":"/api/items","status":200,"ms":12.7,"worker":"3","id":"7f3a"}\n',
+}
+LAST_HUNDRED = "import sys; from runcept.logs.reader import read; assert len(read({'web': sys.argv[1]}).lines) == 100"
+
+
+def main() -> None:
+    """Print the figures."""
+    with tempfile.TemporaryDirectory() as directory:
+        for name, line in LINES.items():
+            measure_writing(Path(directory), name, line)
+        measure_reading(Path(directory))
+
+
+def measure_writing(directory: Path, name: str, line: bytes) -> None:
+    """`cat` to a file, the encoder alone, and spool to log with index, commit and deletion of segments, in turn."""
+    data = line * (SIZE // len(line))
+    source = directory / "source"
+    source.write_bytes(data)
+    cat, encode, whole = [], [], []
+    for _ in range(ROUNDS):
+        cat.append(seconds(lambda: copy(source, directory / "copy")))
+        encode.append(seconds(lambda: encode_alone(data)))
+        feed(directory / "run", data)
+        with closing(LogWriter(log_of(directory), str(directory / "run"))) as writer:
+            whole.append(seconds(partial(move, writer)))
+        shutil.rmtree(directory / "run")
+        Path(log_of(directory)).unlink()
+    print(f"{name}: MB/s, and times `cat`")
+    rate = {"cat": cat, "encoder alone": encode, "spool to log": whole}
+    for what, times in rate.items():
+        print(f"  {what:<14} {len(data) / median(times) / 1e6:7.0f}  {median(cat) / median(times):5.2f}")
+
+
+def measure_reading(directory: Path) -> None:
+    """The last hundred lines, and a search, of a big log whose run began at its first line."""
+    line = LINES["100-byte lines"]
+    data = line * (SIZE // len(line))
+    feed(directory / "big", data)
+    with closing(LogWriter(log_of(directory), str(directory / "big"))) as writer:
+        writer.note("started", "run 1 started", run=1, at=AT / 1e6)
+        move(writer)
+    log = {"web": log_of(directory)}
+    size = Path(log_of(directory)).stat().st_size
+    bare = median(seconds(lambda: python("pass")) for _ in range(ROUNDS * 2))
+    last = median(seconds(lambda: python(LAST_HUNDRED, log_of(directory))) for _ in range(ROUNDS * 2))
+    print(f"a log of {size / 1e6:.0f} MB")
+    print(f"  last 100 lines, with interpreter  {last * 1e3:6.1f} ms  {last / bare:.2f} times a bare interpreter")
+    for what, query in {
+        "last 100 lines": {"lines": 100},
+        "since, by bisection": {"since": AT / 1e6 + 1e6, "lines": 100},
+        "grep for what is not there": {"grep": "no such words"},
+        "grep that has to decode each line": {"grep": r"\d{9}"},
+    }.items():
+        took = median(seconds(partial(read, log, **query)) for _ in range(3))  # type: ignore[arg-type]
+        print(f"  {what:<33} {took * 1e3:6.1f} ms")
+
+
+def log_of(directory: Path) -> str:
+    """The log of the one process of a project in `directory`."""
+    return str(directory / ".runcept" / "logs" / "web.jsonl")
+
+
+def copy(source: Path, target: Path) -> None:
+    """`cat SOURCE > TARGET`."""
+    with target.open("wb") as file:
+        subprocess.run(["cat", source], stdout=file, check=True)
+    target.unlink()
+
+
+def encode_alone(data: bytes) -> None:
+    """Records in memory, of reads as large as the writer makes them."""
+    encoder = Encoder()
+    for start in range(0, len(data), 4 * PIPE):
+        encoder.feed(0, AT + start, data[start : start + 4 * PIPE])
+
+
+def feed(run: Path, data: bytes) -> None:
+    """A spool as the keeper leaves it: one index entry for each full pipe."""
+    with SpoolFeeder(str(run)) as feeder:
+        for start in range(0, len(data), PIPE):
+            feeder.feed(0, AT + start, data[start : start + PIPE])
+
+
+def move(writer: LogWriter) -> None:
+    """All of the spool into the log."""
+    while writer.pump():
+        pass
+
+
+def python(code: str, *arguments: str) -> None:
+    """Start an interpreter for one statement."""
+    subprocess.run([sys.executable, "-c", code, *arguments], check=True)
+
+
+def seconds(action: Callable[[], object]) -> float:
+    """How long it takes, once."""
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""`logs`: what the processes wrote, read from disk. No daemon is needed, unless -e gives a project's name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, TextIO
+
+import click
+
+from runcept.api.messages import Status
+from runcept.cli import log_files
+from runcept.cli.framework import command
+from runcept.cli.invocation import Invocation
+from runcept.cli.log_lines import Painter
+from runcept.cli.parameters import lines_option, optional_names_argument
+from runcept.cli.target import current
+from runcept.core.views import EnvironmentView
+
+__all__ = ["logs"]
+
+
+def _to_run(_: click.Context, __: click.Parameter, value: str | None) -> int | str | None:
+    if value is None or value == "last":
+        return value
+    if not value.isdecimal():
+        raise click.BadParameter("expected the number of a run, or last")
+    return int(value)
+
+
+@command("logs")
+@optional_names_argument
+@click.option("-f", "--follow", is_flag=True, help="Go on with what is written from now on.")
+@lines_option(100)
+@click.option("--since", metavar="TIME", help='Only from then on: "10m" (ago), "12:30", "2026-11-22 08:00".')
+@click.option("--until", metavar="TIME", help="Only up to then.")
+@click.option("--grep", metavar="REGEX", help="Only lines in which it is found.")
+@click.option("--stream", type=click.Choice(["stdout", "stderr"]), help="Only this stream.")
+@click.option("--run", metavar="N|last", callback=_to_run, help="Only this run of each process.")
+@click.option("--no-color", is_flag=True, help="As --color never.")
+def logs(invocation: Invocation, names: Sequence[str], follow: bool, no_color: bool, **choice: Any) -> None:
+    """Show what the processes wrote, those named or all merged by time, while they run and after.
+
+    Lines of stderr have a ! before them, and Runcept's own records a *. Names may be globs.
+    """
+    from runcept.logs import reader
+
+    if no_color:
+        invocation.options.color = "never"
+    project = _project(invocation)
+    everybody = log_files.known(project)
+    chosen = log_files.chosen(project, everybody, names)
+    painter = Painter([*chosen], everybody, color=invocation.color)
+    if follow:
+        for line in reader.follow(chosen, **choice, stop=_nobody_reads(invocation.surroundings.stdout)):
+            invocation.print_json(line) if invocation.options.json else invocation.print(painter.text(line))
+            invocation.surroundings.stdout.flush()
+        return
+    page = reader.read(chosen, **choice)
+    if invocation.options.json:
+        invocation.print_json(page)
+        return
+    for line in page.lines:
+        invocation.print(painter.text(line))
+
+
+def _nobody_reads(stdout: TextIO) -> Callable[[], bool]:
+    """Whether the pipe at stdout was closed: `logs -f | head -1` must not wait for another line to notice."""
+    from select import POLLERR, poll
+
+    watch = poll()
+    watch.register(stdout.fileno(), 0)
+    return lambda: any(event & POLLERR for _, event in watch.poll(0))
+
+
+def _project(invocation: Invocation) -> str:
+    """The directory of the project; the daemon is asked only where -e gives a name."""
+    environment = current(invocation)
+    if os.path.isabs(environment):
+        return environment
+    view: EnvironmentView = invocation.call("status", Status(environment=environment))
+    return view.path

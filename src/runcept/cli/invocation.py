@@ -1,0 +1,165 @@
+"""One run of the command line: the options that every command has, and the ways to the daemon and to the reader.
+
+Every command gets it; it holds nothing that outlives the command.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from runcept.api.messages import Params
+from runcept.cli.surroundings import Surroundings
+from runcept.client.connection import PATIENCE, Connection, OnProgress
+from runcept.errors import RemoteError, RunceptError
+from runcept.paths import home
+
+__all__ = ["Invocation", "Options", "paint"]
+
+_STOPPING_SECONDS = 10.0
+_POLL_SECONDS = 0.05
+_COLORS = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "bold": "1", "dim": "2"}
+
+
+@dataclass(slots=True)
+class Options:
+    """The options that stand before or after any command."""
+
+    json: bool = False
+    environment: str | None = None
+    quiet: bool = False
+    verbose: bool = False
+    color: str = "auto"
+
+
+@dataclass(slots=True)
+class Invocation:
+    """Where we are, what was asked for everywhere, and what follows from both."""
+
+    surroundings: Surroundings
+    options: Options = field(default_factory=Options)
+
+    @property
+    def home(self) -> str:
+        """The home that this command works with."""
+        return home(self.surroundings.environ)
+
+    @property
+    def drawn(self) -> bool:
+        """Whether stdout is for eyes: laid out for a width, with symbols; else plain aligned text."""
+        return not self.options.json and (self.surroundings.stdout_is_terminal or self.options.color == "always")
+
+    @property
+    def color(self) -> bool:
+        """Whether stdout takes escape sequences."""
+        return self.drawn and self._colors_wanted
+
+    @property
+    def error_color(self) -> bool:
+        """Whether stderr takes escape sequences."""
+        return (self.surroundings.stderr_is_terminal or self.options.color == "always") and self._colors_wanted
+
+    @property
+    def progress(self) -> bool:
+        """Whether what happens is shown while it happens: on a terminal that can move its cursor."""
+        return (
+            self.surroundings.stderr_is_terminal
+            and not self.options.json
+            and not self.options.quiet
+            and self.surroundings.environ.get("TERM") != "dumb"
+        )
+
+    @property
+    def _colors_wanted(self) -> bool:
+        if self.options.color != "auto":
+            return self.options.color == "always"
+        environ = self.surroundings.environ
+        return not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
+
+    def print(self, text: str = "") -> None:
+        """One line, or several, to stdout."""
+        self.surroundings.stdout.write(text + "\n")
+
+    def say(self, text: str) -> None:
+        """One line to stdout that is not the answer itself; --quiet and --json leave it out."""
+        if not self.options.quiet and not self.options.json:
+            self.print(text)
+
+    def tell(self, text: str) -> None:
+        """One line to stderr."""
+        self.surroundings.stderr.write(text + "\n")
+
+    def print_json(self, document: object) -> None:
+        """One JSON document on stdout: in one line for programs, indented on a terminal. Any msgspec type will do."""
+        try:
+            encoded = msgspec.json.encode(document)
+        except UnicodeEncodeError:  # a path that is not UTF-8: shown as JSON can, with lone surrogates escaped
+            encoded = json.dumps(msgspec.to_builtins(document)).encode()
+        if self.surroundings.stdout_is_terminal:
+            encoded = msgspec.json.format(encoded)
+        self.surroundings.stdout.flush()
+        self.surroundings.stdout.buffer.write(encoded + b"\n")
+        self.surroundings.stdout.buffer.flush()
+
+    @contextmanager
+    def connected(self) -> Iterator[Connection]:
+        """The daemon, started where none runs."""
+        from runcept.client.autostart import ensure_daemon
+
+        with ensure_daemon(self.home, self.surroundings.environ) as connection:
+            yield connection
+
+    def call(
+        self,
+        method: str,
+        params: Params | None = None,
+        on_progress: OnProgress | None = None,
+        *,
+        patience: float | None = PATIENCE,
+    ) -> Any:
+        """Ask the daemon, started where none runs; where it is about to end, ask the one that follows it."""
+        deadline = time.monotonic() + _STOPPING_SECONDS
+        while True:
+            try:
+                with self.connected() as connection:
+                    return connection.call(method, params, on_progress, patience=patience)
+            except RemoteError as error:
+                if error.code != "daemon-stopping" or time.monotonic() > deadline:
+                    raise
+                time.sleep(_POLL_SECONDS)
+
+    def ask(self, question: str) -> bool:
+        """Whether the user answers yes; the question goes to stderr. Enter, or the end of input, is no."""
+        self.surroundings.stderr.write(f"{question} [y/N] ")
+        self.surroundings.stderr.flush()
+        return self.surroundings.stdin.readline().strip().lower() in {"y", "yes"}
+
+    def report(self, error: RunceptError) -> int:
+        """Say what went wrong, as contract §4 has it; gives the exit status."""
+        if self.options.json:
+            self.print_json({"error": error.as_dict()})
+            return error.exit_status
+        self.surroundings.stdout.flush()
+        paint_red = "red" if self.error_color else ""
+        self.tell(f"{paint('runcept:', paint_red)} {error.message}")
+        report = error.fields.get("report")
+        if isinstance(report, str) and report:
+            self.tell("\n" + report.rstrip("\n"))
+        elif error.hint:
+            self.tell(f"  {paint('hint:', 'cyan' if self.error_color else '')} {error.hint}")
+        if self.options.verbose:
+            for key, value in {"code": error.code, **error.fields}.items():
+                if key != "report":
+                    self.tell(f"  {key}: {value}")
+        return error.exit_status
+
+
+def paint(text: str, color: str) -> str:
+    """`text` in a colour of the eight that every terminal has; unchanged for an empty colour."""
+    return f"\x1b[{_COLORS[color]}m{text}\x1b[0m" if color else text

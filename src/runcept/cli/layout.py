@@ -1,0 +1,190 @@
+"""Tables, laid out: for a pipe plain and stable, for a terminal as wide as it is. Imports rich only to draw.
+
+A pipe gets every column, aligned, with `-` where there is nothing. A terminal gets the columns that say something and
+fit, the most important first; a remark that does not fit beside its row goes below it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Self
+from unicodedata import east_asian_width
+
+from runcept.cli.invocation import Invocation
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+__all__ = ["Cell", "Column", "Row", "Table", "drawn_lines", "print_cells", "width_of"]
+
+_GAP = 2
+_SYMBOL = 2
+_INDENT = 4
+_NARROWEST_REMARK = 20  # columns, however narrow the terminal
+
+
+class Cell(NamedTuple):
+    """A text and its rich style."""
+
+    text: str
+    style: str = ""
+
+
+class Column(NamedTuple):
+    """`rank`: 0 always stays; else the highest goes first when the width does not suffice."""
+
+    title: str
+    rank: int = 0
+    right: bool = False
+
+
+class Row(NamedTuple):
+    """Cells in the order of the columns; `symbol` is drawn before them on a terminal only; `remark` comes last."""
+
+    cells: Sequence[Cell]
+    symbol: Cell = Cell("")
+    remark: Cell = Cell("")
+
+
+class Table(NamedTuple):
+    """`remark` is the title of the remarks; without `titles` no line of titles is shown."""
+
+    columns: Sequence[Column]
+    rows: Sequence[Row]
+    remark: str = ""
+    titles: bool = True
+
+    def print(self, invocation: Invocation) -> None:
+        """To the invocation's stdout, for a terminal or a pipe."""
+        if invocation.drawn:
+            _draw(self, invocation)
+        else:
+            for line in _plain(self):
+                invocation.print(line)
+
+
+def print_cells(invocation: Invocation, cells: Sequence[Cell], separator: str = "", plain: str = "  ") -> None:
+    """One line of cells, as long as it is, with the separator between them; in a pipe with `plain` instead."""
+    said = [cell for cell in cells if cell.text]
+    if not invocation.color:
+        invocation.print((separator if invocation.drawn else plain).join(cell.text for cell in said).rstrip())
+        return
+    from rich.text import Text
+
+    from runcept.cli.drawing import console
+
+    between = Text(separator, "dim")
+    parts = [part for cell in said for part in (between, Text(cell.text, cell.style))][1:]
+    console(invocation).print(Text.assemble(*parts), soft_wrap=True)
+
+
+def drawn_lines(table: Table, width: int, *, one_line_a_row: bool = False) -> list[Text]:
+    """The table for a terminal of this width, as rich text; with `one_line_a_row`, remarks stay beside, to be cut."""
+    from rich.text import Text
+
+    lines = []
+    for cells in _drawn(table, width, one_line_a_row=one_line_a_row):
+        text = Text.assemble(*((cell.text, cell.style) for cell in cells), no_wrap=True, overflow="ellipsis")
+        text.rstrip()
+        lines.append(text)
+    return lines
+
+
+def width_of(text: str) -> int:
+    """Columns that a terminal needs for it."""
+    return len(text) if text.isascii() else sum(2 if east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def _pad(text: str, width: int, right: bool) -> str:
+    space = " " * (width - width_of(text))
+    return space + text if right else text + space
+
+
+def _plain(table: Table) -> list[str]:
+    lines = [[cell.text or "-" for cell in row.cells] for row in table.rows]
+    if table.titles:
+        lines.insert(0, [column.title for column in table.columns])
+    widths = [max(width_of(line[i]) for line in lines) for i in range(len(table.columns))] if lines else []
+    remarks = [row.remark.text for row in table.rows]
+    if table.titles:
+        remarks.insert(0, table.remark)
+    joined = []
+    for line, remark in zip(lines, remarks, strict=True):
+        cells = [_pad(text, widths[i], table.columns[i].right) for i, text in enumerate(line)]
+        joined.append((" " * _GAP).join([*cells, remark]).rstrip())
+    return joined
+
+
+def _draw(table: Table, invocation: Invocation) -> None:
+    from runcept.cli.drawing import console
+
+    to = console(invocation)
+    for line in drawn_lines(table, invocation.surroundings.width):
+        to.print(line, no_wrap=True, overflow="ellipsis", crop=True)
+
+
+class _Fit(NamedTuple):
+    """What of a table is shown at some width: indexes of columns, their widths, and whether remarks stay beside."""
+
+    shown: list[int]
+    widths: dict[int, int]
+    symbols: int
+    beside: bool
+
+    @classmethod
+    def of(cls, table: Table, width: int, *, one_line_a_row: bool) -> Self:
+        symbols = _SYMBOL if any(row.symbol.text for row in table.rows) else 0
+        shown = _fitting(table, width - symbols)
+        widths = {index: _natural(table, index) for index in shown}
+        used = symbols + sum(widths.values()) + _GAP * len(shown)
+        longest = max((width_of(row.remark.text) for row in table.rows), default=0)
+        return cls(shown, widths, symbols, beside=one_line_a_row or longest <= width - used)
+
+    def cells(self, columns: Sequence[Column], cells: Sequence[Cell]) -> list[Cell]:
+        """The shown ones, padded."""
+        return [
+            Cell(_pad(cells[i].text, self.widths[i], columns[i].right) + " " * _GAP, cells[i].style) for i in self.shown
+        ]
+
+
+def _drawn(table: Table, width: int, *, one_line_a_row: bool) -> Iterator[list[Cell]]:
+    """Lines of cells, padded and fitted into the width."""
+    fit = _Fit.of(table, width, one_line_a_row=one_line_a_row)
+    if table.titles and table.rows:
+        titles = [Cell(column.title, "dim") for column in table.columns]
+        said = fit.beside and any(row.remark.text for row in table.rows)
+        remark = Cell(table.remark if said else "", "dim")
+        yield [Cell(" " * fit.symbols), *fit.cells(table.columns, titles), remark]
+    for row in table.rows:
+        symbol = Cell(row.symbol.text.ljust(fit.symbols), row.symbol.style)
+        yield [symbol, *fit.cells(table.columns, row.cells), *([row.remark] if fit.beside else [])]
+        if not fit.beside and row.remark.text:
+            for part in _wrapped(row.remark, width - _INDENT):
+                yield [Cell(" " * _INDENT), part]
+
+
+def _fitting(table: Table, width: int) -> list[int]:
+    """The columns to show: those that say something, less the least important until the rest fits."""
+    shown = [
+        index
+        for index, column in enumerate(table.columns)
+        if not column.rank or any(row.cells[index].text for row in table.rows)
+    ]
+    while sum(_natural(table, index) + _GAP for index in shown) - _GAP > width:
+        least = max(shown, key=lambda index: (table.columns[index].rank, index))
+        if not table.columns[least].rank:
+            break
+        shown.remove(least)
+    return shown
+
+
+def _natural(table: Table, index: int) -> int:
+    title = width_of(table.columns[index].title) if table.titles else 0
+    return max([title, *(width_of(row.cells[index].text) for row in table.rows)])
+
+
+def _wrapped(remark: Cell, width: int) -> list[Cell]:
+    from textwrap import wrap
+
+    lines = wrap(remark.text, max(width, _NARROWEST_REMARK), break_on_hyphens=False)
+    return [Cell(line, remark.style) for line in lines]

@@ -1,0 +1,38 @@
+"""Which logs a command reads: those on disk, and those of processes that have not written yet. Asks no daemon."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+from runcept.cli.project_names import declared
+from runcept.errors import ProcessNotFound
+from runcept.paths import log_path, logs_directory
+
+__all__ = ["chosen", "known"]
+
+_SUFFIX = ".jsonl"
+
+
+def chosen(project: str, everybody: Sequence[str], names: Sequence[str]) -> dict[str, str]:
+    """Process → path of its log: of `everybody` those that the names or globs mean; all, where there are none.
+
+    Errors: ProcessNotFound.
+    """
+    for name in names:
+        if not any(fnmatchcase(each, name) for each in everybody):
+            raise ProcessNotFound(name, os.path.basename(project), [*everybody])
+    meant = [each for each in everybody if not names or any(fnmatchcase(each, name) for name in names)]
+    return {name: log_path(project, name) for name in meant}
+
+
+def known(project: str) -> list[str]:
+    """Processes of the project file, in its order, then others that have written once."""
+    named = declared(project)
+    try:
+        files = os.listdir(logs_directory(project))
+    except (FileNotFoundError, NotADirectoryError):
+        files = []
+    written = sorted(name.removesuffix(_SUFFIX) for name in files if name.endswith(_SUFFIX))
+    return [*named, *(name for name in written if name not in named)]

@@ -1,0 +1,84 @@
+"""Arguments and options that several commands have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from runcept.units import duration
+
+__all__ = [
+    "complete_environment",
+    "lines_option",
+    "names_argument",
+    "optional_names_argument",
+    "path_and_names_argument",
+    "path_argument",
+    "timeout_option",
+    "waiting_options",
+]
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def complete_environment(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[Any]:
+    """What -e may be: an environment or a directory."""
+    from runcept.cli import complete
+
+    return [*complete.environments(ctx, incomplete), *complete.directories(incomplete)]
+
+
+def _complete_name(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[Any]:
+    from runcept.cli import complete
+
+    return complete.processes(ctx, incomplete)
+
+
+def _complete_path_or_name(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[Any]:
+    from runcept.cli import complete
+
+    return [*complete.processes(ctx, incomplete), *complete.directories(incomplete)]
+
+
+def _to_seconds(_: click.Context, __: click.Parameter, value: str) -> float:
+    try:
+        return duration(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def timeout_option(function: F) -> F:
+    """--timeout: `timeout` in seconds."""
+    words = "Wait at most so long."
+    return click.option(
+        "--timeout", callback=_to_seconds, default="60s", show_default=True, metavar="TIME", help=words
+    )(function)
+
+
+def waiting_options(function: F) -> F:
+    """--no-wait and --timeout: `no_wait`, and `timeout` in seconds."""
+    return click.option("--no-wait", is_flag=True, help="Return at once.")(timeout_option(function))
+
+
+def lines_option(default: int) -> Callable[[F], F]:
+    """-n, --lines: how many of the last lines."""
+    return click.option(
+        "-n",
+        "--lines",
+        type=click.IntRange(min=0),
+        default=default,
+        show_default=True,
+        metavar="N",
+        help="How many of the last lines.",
+    )
+
+
+names_argument = click.argument("names", nargs=-1, required=True, metavar="NAME…", shell_complete=_complete_name)
+optional_names_argument = click.argument("names", nargs=-1, metavar="[NAME…]", shell_complete=_complete_name)
+path_and_names_argument = click.argument(
+    "names", nargs=-1, metavar="[PATH] [NAME…]", shell_complete=_complete_path_or_name
+)
+path_argument = click.argument("path", required=False, metavar="[PATH]", type=click.Path())

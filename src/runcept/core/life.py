@@ -1,0 +1,58 @@
+"""The state of one process: what is stored, and what a new daemon goes on with."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from runcept.core.model import Health, State
+
+__all__ = ["Cause", "Life"]
+
+Cause = Literal["", "request", "restart", "unhealthy", "ended"]
+"""Why a process is being stopped: somebody asked, it is to be started again, its health, or it ended by itself."""
+
+
+class Life(msgspec.Struct, kw_only=True):
+    """Where one process is in its life; stored as it is, so that a new daemon goes on where the last one was."""
+
+    name: str
+    state: State = State.STOPPED
+    reason: str = "never started"
+    wanted: bool = False
+    """Somebody wants it to run, and has not been told that it will not."""
+    restarting: bool = False
+    """It is to be stopped once before it is started again."""
+    health: Health = Health.NONE
+    run: int = 0
+    pid: int | None = None
+    """Null as well between Exited and Gone."""
+    ports: tuple[int, ...] = ()
+    restarts: int = 0
+    failures: list[float] = []
+    """Instants, monotonic, of what counts against the restart limit."""
+    kill: bool = False
+    """It gets no grace: SIGKILL is the signal that stops it."""
+    deadline: float | None = None
+    """Monotonic; what it means is a matter of the state."""
+    stopping_for: Cause = ""
+    """Why it is `stopping`."""
+    ready: bool = False
+    """This run was ready once."""
+    exit_code: int | None = None
+    exit_signal: str | None = None
+    exit_reason: str = ""
+    """Why the run is over: how it ended by itself, or why it was stopped."""
+    stop_reason: str = ""
+    """Why somebody wants it down."""
+    started_at: float | None = None
+    """Wall clock, like ended_at."""
+    started: float = 0.0
+    """Monotonic."""
+    ended_at: float | None = None
+
+    @property
+    def is_up(self) -> bool:
+        """Something of it lives, or is about to."""
+        return self.state in {State.STARTING, State.RUNNING, State.STOPPING}

@@ -1,0 +1,374 @@
+"""What a process does about each event: change its life, and say what is to be done. The table says which and when.
+
+A reaction is a function of (life, event, context); it changes the life it is given and nothing else.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from runcept.core import events as ev
+from runcept.core.backoff import delay_before_restart, recent
+from runcept.core.effects import Effect, Kill, Record, Release, Signal, Spawn, Watch
+from runcept.core.life import Cause, Life
+from runcept.core.model import Health, Kind, Process, Restart, State
+from runcept.units import format_duration
+
+__all__ = [
+    "SETTLE_SECONDS",
+    "Context",
+    "Effects",
+    "after_reboot",
+    "all_gone",
+    "await_ready",
+    "ended",
+    "ended_as_told",
+    "fail_with_dependency",
+    "ignore",
+    "judge",
+    "keep",
+    "lose_patience",
+    "lost",
+    "not_started",
+    "rest",
+    "restart",
+    "settled",
+    "spawn",
+    "start_after",
+    "stop",
+    "stop_newborn",
+    "stop_waiting",
+    "unwant",
+    "wait",
+    "wake",
+    "want",
+    "want_again",
+]
+
+SETTLE_SECONDS = 0.1
+"""A process without a health check is ready when it has lived this long: a command that fails at once is told apart."""
+
+Effects = list[Effect]
+
+
+class Context(msgspec.Struct, frozen=True):
+    """What a handler may look at besides the life itself."""
+
+    process: Process
+    now: float
+    jitter: float
+
+
+def _enter(life: Life, state: State, reason: str, deadline: float | None = None) -> None:
+    life.state, life.reason, life.deadline = state, reason, deadline
+
+
+# ------------------------------------------------------------------------------------------------ requests
+
+
+def want(life: Life, event: ev.StartRequested, context: Context) -> Effects:
+    """Down, for whatever reason: let the supervisor start it."""
+    if life.state is State.EXITED and context.process.kind is Kind.TASK and life.wanted and not event.rerun:
+        return []
+    life.wanted, life.failures, life.restarts = True, [], 0
+    _enter(life, State.STOPPED, "waits to be started")
+    return []
+
+
+def keep(life: Life, event: ev.StartRequested, context: Context) -> Effects:
+    """Up, or on its way: nothing to do but to remember that it is wanted."""
+    del event, context
+    life.wanted = True
+    return []
+
+
+def ignore(life: Life, event: ev.Event, context: Context) -> Effects:
+    """It does not matter any more."""
+    del life, event, context
+    return []
+
+
+def unwant(life: Life, event: ev.StopRequested, context: Context) -> Effects:
+    """Up, or on its way: the supervisor allows the stop when nothing that needs it runs."""
+    del context
+    life.wanted = life.restarting = False
+    life.stop_reason = event.reason
+    return []
+
+
+def start_after(life: Life, event: ev.StartRequested | ev.RestartRequested, context: Context) -> Effects:
+    """Stopping: whatever it is stopping for, it is to be started afterwards."""
+    del event, context
+    life.wanted, life.failures, life.restarts = True, [], 0
+    life.stopping_for = "restart"
+    return []
+
+
+def rest(life: Life, event: ev.StopRequested, context: Context) -> Effects:
+    """Down already: stay so."""
+    del context
+    before = life.state
+    life.wanted = life.restarting = False
+    if before is State.STOPPED:
+        return []
+    last = f" (before that: {life.reason})" if before is State.FAILED else ""
+    _enter(life, State.STOPPED, event.reason + last)
+    return [Record(life.name, "stopped", life.reason)]
+
+
+def want_again(life: Life, event: ev.RestartRequested, context: Context) -> Effects:
+    """Down: a restart is a start."""
+    return want(life, ev.StartRequested(event.name, rerun=True), context)
+
+
+def restart(life: Life, event: ev.RestartRequested, context: Context) -> Effects:
+    """Up: stop it first."""
+    del event, context
+    life.wanted = life.restarting = True
+    life.stop_reason = "restart requested"
+    life.failures, life.restarts = [], 0
+    return []
+
+
+# ------------------------------------------------------------------------------------- the supervisor's word
+
+
+def spawn(life: Life, event: ev.StartAllowed, context: Context) -> Effects:
+    """Everything it needs is there: begin a new run."""
+    del event, context
+    life.run += 1
+    life.pid, life.exit_code, life.exit_signal, life.exit_reason = None, None, None, ""
+    life.started_at, life.ended_at, life.health, life.ports = None, None, Health.NONE, ()
+    life.ready = life.restarting = False
+    life.stopping_for = ""
+    _enter(life, State.STARTING, "is being started")
+    return [Record(life.name, "starting", f"run {life.run}", {"run": life.run}), Spawn(life.name, life.run)]
+
+
+def wait(life: Life, event: ev.Blocked, context: Context) -> Effects:
+    """Something it needs is not there yet."""
+    del context
+    _enter(life, State.PENDING, event.reason)
+    return []
+
+
+def fail_with_dependency(life: Life, event: ev.DependencyFailed, context: Context) -> Effects:
+    """Something it needs will not be there."""
+    del context
+    return _failed(life, event.reason)
+
+
+def stop(life: Life, event: ev.StopAllowed, context: Context) -> Effects:
+    """Up: ask it to end. Where the spawn is still under way, the signal follows it."""
+    del event
+    return _begin_stop(life, "restart" if life.restarting else "request", life.stop_reason, context)
+
+
+def stop_waiting(life: Life, event: ev.StopAllowed, context: Context) -> Effects:
+    """Pending or in back-off: nothing lives."""
+    del event, context
+    _enter(life, State.STOPPED, life.stop_reason)
+    return [Record(life.name, "stopped", life.stop_reason)]
+
+
+# --------------------------------------------------------------------------------------------------- facts
+
+
+def await_ready(life: Life, event: ev.Spawned, context: Context) -> Effects:
+    """It lives; what has to happen until it is ready depends on its kind."""
+    life.pid, life.ports, life.started_at, life.started = event.pid, event.ports, event.at, context.now
+    process = context.process
+    if process.kind is Kind.TASK:
+        _enter(life, State.STARTING, "the task has not ended yet")
+    elif process.health_check is None:
+        _enter(life, State.STARTING, "has just been started", context.now + SETTLE_SECONDS)
+    else:
+        life.health = Health.UNKNOWN
+        _enter(life, State.STARTING, f"waits for its health check {process.health_check.url}")
+    return []
+
+
+def settled(life: Life, event: ev.DeadlineReached, context: Context) -> Effects:
+    """It has lived long enough."""
+    del event, context
+    return _ready(life)
+
+
+def _ready(life: Life) -> Effects:
+    life.ready = True
+    _enter(life, State.RUNNING, "")
+    return [Record(life.name, "ready", f"run {life.run}, pid {life.pid}", {"run": life.run, "pid": life.pid})]
+
+
+def judge(life: Life, event: ev.HealthChanged, context: Context) -> Effects:
+    """Its health check says something new: ready at last, unhealthy, or healthy again."""
+    before, life.health = life.health, event.health
+    if event.health is Health.HEALTHY:
+        if life.state is State.STARTING and context.process.kind is Kind.SERVICE:
+            return _ready(life)
+        life.reason = "" if life.state is State.RUNNING else life.reason
+        return [Record(life.name, "healthy", event.reason)] if before is Health.UNHEALTHY else []
+    if event.health is not Health.UNHEALTHY:
+        life.reason = event.reason
+        return []
+    life.reason = f"unhealthy: {event.reason}"
+    effects: Effects = [Record(life.name, "unhealthy", event.reason)] if before is not Health.UNHEALTHY else []
+    if context.process.restart.on_unhealthy and life.wanted:
+        effects += _begin_stop(life, "unhealthy", life.reason, context)
+    return effects
+
+
+def _begin_stop(life: Life, cause: Cause, reason: str, context: Context) -> Effects:
+    process = context.process
+    life.stopping_for, life.exit_reason = cause, reason
+    grace = format_duration(process.stop_timeout)
+    sentence = f"{reason}: {process.stop_signal} was sent, SIGKILL follows after {grace}"
+    _enter(life, State.STOPPING, sentence, context.now + process.stop_timeout)
+    return [] if life.pid is None else [Signal(life.name, life.run, process.stop_signal)]
+
+
+def stop_newborn(life: Life, event: ev.Spawned, context: Context) -> Effects:
+    """The stop came while the spawn was under way."""
+    life.pid, life.ports, life.started_at, life.started = event.pid, event.ports, event.at, context.now
+    life.deadline = context.now + context.process.stop_timeout
+    return [Signal(life.name, life.run, context.process.stop_signal)]
+
+
+def lose_patience(life: Life, event: ev.DeadlineReached, context: Context) -> Effects:
+    """It did not end within its grace."""
+    del event
+    if life.pid is None and life.ended_at is None:
+        life.deadline = None  # the spawn is still under way; Spawned sets a new one
+        return []
+    _enter(
+        life, State.STOPPING, f"did not end within {format_duration(context.process.stop_timeout)}: SIGKILL was sent"
+    )
+    return [Kill(life.name, life.run)]
+
+
+def not_started(life: Life, event: ev.SpawnFailed, context: Context) -> Effects:
+    """There will be no pid."""
+    life.ended_at = event.at
+    if life.state is State.STARTING:
+        life.stopping_for, life.exit_reason = "ended", event.reason
+    return _over(life, context)
+
+
+def ended(life: Life, event: ev.Exited, context: Context) -> Effects:
+    """The main process ended by itself."""
+    effects = _note_exit(life, event)
+    life.exit_reason = _exit_sentence(event)
+    life.stopping_for = "ended"
+    return effects + _finish(life, event, context)
+
+
+def ended_as_told(life: Life, event: ev.Exited, context: Context) -> Effects:
+    """The main process ended after it was asked to."""
+    return _note_exit(life, event) + _finish(life, event, context)
+
+
+def _note_exit(life: Life, event: ev.Exited) -> Effects:
+    life.pid, life.exit_code, life.exit_signal, life.ended_at = None, event.code, event.signal, event.at
+    sentence = _exit_sentence(event)
+    return [
+        Record(life.name, "exited", sentence, {"run": life.run, "exit_code": event.code, "exit_signal": event.signal})
+    ]
+
+
+def _finish(life: Life, event: ev.Exited, context: Context) -> Effects:
+    """Decide at once, or after what the main process left behind has ended as well."""
+    if not event.leftovers:
+        return _over(life, context)
+    process = context.process
+    if life.stopping_for != "ended":
+        return [Watch(life.name, life.run)]
+    sentence = f"{life.exit_reason}; what it left behind is being stopped"
+    _enter(life, State.STOPPING, sentence, context.now + process.stop_timeout)
+    return [Signal(life.name, life.run, process.stop_signal), Watch(life.name, life.run)]
+
+
+def all_gone(life: Life, event: ev.Gone, context: Context) -> Effects:
+    """Nothing that it left behind lives, or only what cannot be killed."""
+    if event.survivors:
+        life.wanted = life.restarting = False
+        return [Release(life.name, life.run), *_failed(life, f"cannot be ended: {event.survivors}")]
+    return _over(life, context)
+
+
+def lost(life: Life, event: ev.Lost, context: Context) -> Effects:
+    """The run is over and nobody saw how: begin again if it is wanted."""
+    life.pid, life.exit_reason, life.restarting = None, event.reason, life.wanted
+    return _over(life, context)
+
+
+def after_reboot(life: Life) -> None:
+    """Correct what a reboot made untrue: nothing lives, and nobody asked for a start since."""
+    if life.is_up or life.state in {State.PENDING, State.BACKOFF}:
+        life.pid, life.health = None, Health.NONE
+        _enter(life, State.STOPPED, "the machine was restarted")
+    life.wanted = life.restarting = False
+
+
+# ------------------------------------------------------------------------------------- after a run is over
+
+
+def _over(life: Life, context: Context) -> Effects:
+    """Nothing of the run lives any more: decide what comes next."""
+    cause = "restart" if life.restarting else life.stopping_for
+    life.restarting, life.stopping_for, life.health = False, "", Health.NONE
+    effects: Effects = [Release(life.name, life.run)]
+    if not life.wanted:
+        _enter(life, State.STOPPED, life.stop_reason or life.exit_reason)
+        return [*effects, Record(life.name, "stopped", life.reason)]
+    if cause == "restart":
+        _enter(life, State.STOPPED, "is being restarted")
+        return [*effects, Record(life.name, "restarting", life.exit_reason)]
+    if cause == "unhealthy":
+        return effects + _crashed(life, life.exit_reason, context)
+    if life.exit_code is not None and life.exit_code in context.process.success_exit_codes:
+        if context.process.restart.when is Restart.ALWAYS:
+            return effects + _try_again(life, life.exit_reason, context)
+        _enter(life, State.EXITED, life.exit_reason)
+        return effects
+    return effects + _crashed(life, life.exit_reason, context)
+
+
+def _crashed(life: Life, reason: str, context: Context) -> Effects:
+    if context.process.restart.when is Restart.NO:
+        return _failed(life, reason)
+    return _try_again(life, reason, context)
+
+
+def _try_again(life: Life, reason: str, context: Context) -> Effects:
+    policy = context.process.restart
+    life.failures = [*recent(life.failures, policy, context.now), context.now]
+    delay = delay_before_restart(life.failures, policy, context.jitter)
+    if delay is None:
+        window = format_duration(policy.window)
+        return _failed(life, f"{reason} (gave up: restarted {policy.max_restarts} times within {window})")
+    sentence = f"{reason}; restart {len(life.failures)} of {policy.max_restarts} after {format_duration(delay)}"
+    _enter(life, State.BACKOFF, sentence, context.now + delay)
+    return [Record(life.name, "restarting", sentence, {"delay_seconds": round(delay, 3)})]
+
+
+def _failed(life: Life, reason: str) -> Effects:
+    _enter(life, State.FAILED, reason)
+    return [Record(life.name, "failed", reason, {"exit_code": life.exit_code, "exit_signal": life.exit_signal})]
+
+
+def wake(life: Life, event: ev.DeadlineReached, context: Context) -> Effects:
+    """The back-off is over: `stopped` and `wanted`, so that the supervisor starts it."""
+    del event, context
+    life.restarts += 1
+    _enter(life, State.STOPPED, "is being restarted")
+    return []
+
+
+def _exit_sentence(event: ev.Exited) -> str:
+    if event.signal is not None:
+        text = f"killed by {event.signal}"
+    elif event.code is not None:
+        text = f"exit code {event.code}"
+    else:
+        text = "ended while nobody was there to see its exit status"
+    return f"{text}: {event.last_line}" if event.last_line and event.code != 0 else text

@@ -1,0 +1,171 @@
+"""The daemon: one a home. Puts the parts together, and takes them apart when it is asked to end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Coroutine
+from logging.handlers import RotatingFileHandler
+from typing import Any
+
+import runcept
+from runcept.api import messages as m
+from runcept.daemon import lock
+from runcept.daemon.engine import Engine
+from runcept.daemon.handlers import Handlers
+from runcept.daemon.performer import SystemPerformer
+from runcept.daemon.recovery import Recovery
+from runcept.daemon.server import listen, serve
+from runcept.database.connection import open_database
+from runcept.database.queries import Database
+from runcept.errors import RunceptError
+from runcept.paths import daemon_log, ensure_home, socket_path
+from runcept.paths import database as database_path
+from runcept.process.keeper_link import KeeperLink
+from runcept.units import instant
+
+__all__ = ["main"]
+
+_log = logging.getLogger("runcept.daemon")
+_LOG_BYTES = 5_000_000
+
+
+class _JsonLines(logging.Formatter):
+    """One JSON object a record, as every log of ours."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        entry = {"ts": instant(record.created), "level": record.levelname.lower(), "message": record.getMessage()}
+        if record.exc_info:
+            entry["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(entry, ensure_ascii=False)
+
+
+class Daemon:
+    """The parts of a running daemon."""
+
+    def __init__(self, home: str, tasks: asyncio.TaskGroup, database: Database) -> None:
+        self._home = home
+        self._tasks = tasks
+        self._database = database
+        self._engine = Engine(asyncio.get_running_loop(), database)
+        self._performer = SystemPerformer(home, self._engine, database, self._spawn_task)
+        self._engine.performer = self._performer
+        self._handlers = Handlers(home, self._engine, lambda: self._performer.link.pid)
+        self._lasting: list[asyncio.Task[None]] = []
+
+    async def run(self) -> None:
+        """From the first look at what lives to the last goodbye."""
+        await self._connect()
+        await Recovery(self._engine, self._database, self._performer, self._performer.link).run()
+        listener = listen(socket_path(self._home))
+        self._engine.record("daemon_started", f"version {runcept.__version__}, pid {os.getpid()}", "supervisor")
+        _log.info("daemon %s started, pid %d", runcept.__version__, os.getpid())
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._asked_to_end)
+        server = self._tasks.create_task(serve(listener, self._handlers, self._spawn_task))
+        await self._handlers.stopping.wait()
+        os.unlink(socket_path(self._home))
+        server.cancel()
+        listener.close()
+        await self._leave()
+
+    async def _connect(self) -> None:
+        """Reach the keeper, or start one."""
+        restart = [sys.executable, "-m", "runcept.daemon", self._home]
+        self._performer.link = await KeeperLink.connect(
+            self._home,
+            restart,
+            on_bytes=self._performer.bytes_arrived,
+            on_exited=self._performer.exited,
+            on_lost=self._keeper_lost,
+        )
+
+    def _keeper_lost(self) -> None:
+        """The keeper has died: what it held lives on, and a new one adopts it."""
+        _log.error("the keeper has ended")
+        self._spawn_task(self._replace_keeper())
+
+    async def _replace_keeper(self) -> None:
+        await self._connect()
+        self._engine.record("keeper_started", f"pid {self._performer.link.pid}", "supervisor")
+        recovery = Recovery(self._engine, self._database, self._performer, self._performer.link)
+        for run in list(self._performer.runs.values()):
+            await recovery.take_back(run)
+
+    def _asked_to_end(self) -> None:
+        """SIGTERM and SIGINT are `runcept daemon stop`."""
+
+        async def stop() -> None:
+            await self._handlers.daemon_stop(m.StopDaemon(actor="supervisor"), lambda _: None)
+
+        self._spawn_task(stop())
+
+    async def _leave(self) -> None:
+        """Say goodbye, so that the keeper starts no other daemon; it ends as well if it holds nothing."""
+        link = self._performer.link
+        try:
+            await self._performer.settle()
+            await (link.goodbye() if self._performer.runs else link.shutdown())
+        except (RunceptError, OSError) as error:
+            _log.warning("the keeper did not answer: %s", error)
+        self._performer.capture.end()
+        _log.info("daemon ended")
+
+    def _spawn_task(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        return self._tasks.create_task(_guarded(work))
+
+
+async def _guarded(work: Coroutine[Any, Any, None]) -> None:
+    try:
+        await work
+    except Exception:  # noqa: BLE001
+        # A defect in one piece of work must not end the daemon and with it everybody's supervision: it is logged.
+        _log.exception("a task failed")
+
+
+async def _run(home: str, database: Database) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        daemon = Daemon(home, tasks, database)
+        await daemon.run()
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+
+
+def _set_up_log(home: str, *, foreground: bool) -> None:
+    handlers: list[logging.Handler] = [
+        RotatingFileHandler(daemon_log(home), maxBytes=_LOG_BYTES, backupCount=3, encoding="utf-8")
+    ]
+    handlers[0].setFormatter(_JsonLines())
+    if foreground:
+        handlers.append(logging.StreamHandler())
+    level = os.environ.get("RUNCEPT_LOG", "info").upper()
+    known = logging.getLevelNamesMapping()
+    logging.basicConfig(level=known.get(level, logging.INFO), handlers=handlers, format="%(levelname)s %(message)s")
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
+
+
+def main(home: str, *, foreground: bool = False) -> int:
+    """Run until asked to end. 0: done, also where another daemon of this home runs already; 1: it could not start."""
+    ensure_home(home)
+    held = lock.acquire(home)
+    if held is None:
+        sys.stderr.write(f"runcept: a daemon for {home} is running already\n")
+        return 0
+    _set_up_log(home, foreground=foreground)
+    connection, set_aside = open_database(database_path(home))
+    if set_aside is not None:
+        _log.error("%s", set_aside)
+    database = Database(connection)
+    try:
+        asyncio.run(_run(home, database))
+    except BaseException:
+        _log.exception("the daemon ended")
+        raise
+    finally:
+        database.close()
+    return 0

@@ -1,0 +1,223 @@
+"""The thread that moves output from spools into logs, so that a noisy process never delays an answer.
+
+It serves every run in turn, a slice each, so that a storm in one delays its neighbours by a slice. The event loop
+talks to it through a queue of calls, and hears from it once a round. Nothing else touches a LogWriter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from runcept.logs.reader import read
+from runcept.logs.writer import LogWriter
+
+__all__ = ["Capture"]
+
+_log = logging.getLogger(__name__)
+_SLICE = 1 << 20
+_RETRY_SECONDS = 1.0
+_REASON_LENGTH = 500
+
+
+class _Tap:
+    """One run's way from spool to log. `size` is what the keeper has written to the spool so far."""
+
+    def __init__(self, log_path: str, writer: LogWriter) -> None:
+        self.log_path = log_path
+        self.writer = writer
+        self.size = writer.offset
+        self.retry_at = 0.0
+        self.failing = False
+
+
+class Capture:
+    """All runs' output. Methods are called from the event loop; callbacks come back to it."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, on_consumed: Callable[[str, int], None]) -> None:
+        self._loop = loop
+        self._on_consumed = on_consumed
+        self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._taps: dict[str, _Tap] = {}
+        self._offsets: dict[str, int] = {}
+        self._waiting: dict[str, list[tuple[int, asyncio.Future[None]]]] = {}
+        self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
+        self._ending = False
+        self._thread.start()
+
+    # ------------------------------------------------------------------------------- from the event loop
+
+    async def open(self, key: str, log_path: str, directory: str) -> None:
+        """Begin, or go on where an earlier daemon was killed. OSError where the log cannot be written."""
+        await self._call(lambda: self._open(key, log_path, directory))
+
+    def watch(self, key: str, pattern: str, callback: Callable[[str], None]) -> None:
+        """Call back once, with the first line from now on that the regular expression matches."""
+
+        def found(line: str) -> None:
+            self._loop.call_soon_threadsafe(callback, line)
+
+        self._calls.put(lambda: self._taps[key].writer.watch(pattern, found) if key in self._taps else None)
+
+    def note(self, key: str, event: str, message: str, **fields: Any) -> None:
+        """Put a record about the run's life between its lines."""
+        self._calls.put(lambda: self._note(key, event, message, fields))
+
+    def more(self, key: str, size: int) -> None:
+        """The keeper has written this much to the run's spool."""
+        self._calls.put(lambda: self._grow(key, size))
+
+    async def drained(self, key: str, size: int, timeout_seconds: float) -> bool:
+        """Whether every byte up to `size` was in the log in time."""
+        self.more(key, size)
+        if self._offsets.get(key, 0) >= size:
+            return True
+        arrived: asyncio.Future[None] = self._loop.create_future()
+        self._waiting.setdefault(key, []).append((size, arrived))
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await arrived
+        except TimeoutError:
+            return False
+        return True
+
+    async def flush(self, key: str, run: int) -> str:
+        """The main process has ended: keep its last line even without a newline, and give the line that tells why.
+
+        That is the last one of the run on stderr, or on stdout where it wrote none there.
+        """
+        line: str = await self._call(lambda: self._flush(key, run))
+        return line
+
+    async def close(self, key: str) -> None:
+        """End: the last line is kept even without its newline. OSError where the log cannot be written."""
+        await self._call(lambda: self._close(key))
+        self._offsets.pop(key, None)
+        for _, arrived in self._waiting.pop(key, []):
+            arrived.cancel()
+
+    def end(self) -> None:
+        """End the thread after what it was asked so far."""
+        self._calls.put(self._end)
+        self._thread.join(timeout=5)
+
+    async def _call(self, function: Callable[[], Any]) -> Any:
+        answer: asyncio.Future[Any] = self._loop.create_future()
+
+        def run() -> None:
+            try:
+                result = function()
+            except (OSError, ValueError) as error:
+                self._loop.call_soon_threadsafe(_answer, answer, None, error)
+            else:
+                self._loop.call_soon_threadsafe(_answer, answer, result, None)
+
+        self._calls.put(run)
+        return await answer
+
+    def _advanced(self, offsets: dict[str, int]) -> None:
+        for key, offset in offsets.items():
+            self._offsets[key] = offset
+            self._on_consumed(key, offset)
+            waiting = self._waiting.pop(key, [])
+            for size, arrived in waiting:
+                if offset >= size:
+                    _answer(arrived, None, None)
+                else:
+                    self._waiting.setdefault(key, []).append((size, arrived))
+
+    # -------------------------------------------------------------------------------------- in the thread
+
+    def _run(self) -> None:
+        while not self._ending:
+            self._take_calls()
+            offsets: dict[str, int] = {}
+            for key, tap in list(self._taps.items()):
+                if tap.writer.offset < tap.size and time.monotonic() >= tap.retry_at and self._pump(key, tap):
+                    offsets[key] = tap.writer.offset
+            if offsets:
+                self._loop.call_soon_threadsafe(self._advanced, offsets)
+
+    def _take_calls(self) -> None:
+        """Wait for a call unless there is output to move, then take all there are."""
+        timeout: float | None = None
+        behind = [tap.retry_at for tap in self._taps.values() if tap.writer.offset < tap.size]
+        if behind:
+            timeout = max(0.0, min(behind) - time.monotonic())
+        try:
+            self._calls.get(timeout=timeout)() if timeout != 0.0 else self._calls.get_nowait()()
+            while True:
+                self._calls.get_nowait()()
+        except queue.Empty:
+            pass
+
+    def _pump(self, key: str, tap: _Tap) -> bool:
+        try:
+            moved = tap.writer.pump(_SLICE)
+        except OSError as error:
+            tap.retry_at = time.monotonic() + _RETRY_SECONDS
+            if not tap.failing:
+                _log.warning("%s: output waits in the spool: %s", key, error)
+            tap.failing = True
+            return False
+        if tap.failing:
+            _log.warning("%s: output is being logged again", key)
+        tap.failing = False
+        if not moved:
+            tap.size = tap.writer.offset
+        return moved > 0
+
+    def _open(self, key: str, log_path: str, directory: str) -> None:
+        tap = _Tap(log_path, LogWriter(log_path, directory))
+        self._taps[key] = tap
+        self._loop.call_soon_threadsafe(self._advanced, {key: tap.writer.offset})
+
+    def _grow(self, key: str, size: int) -> None:
+        tap = self._taps.get(key)
+        if tap is not None:
+            tap.size = max(tap.size, size)
+
+    def _note(self, key: str, event: str, message: str, fields: dict[str, Any]) -> None:
+        tap = self._taps.get(key)
+        if tap is not None:
+            try:
+                tap.writer.note(event, message, **fields)
+            except OSError as error:
+                _log.warning("%s: %s is not in the log: %s", key, event, error)
+
+    def _flush(self, key: str, run: int) -> str:
+        tap = self._taps.get(key)
+        if tap is None:
+            return ""
+        tap.writer.flush()
+        for stream in ("stderr", "stdout"):
+            page = read({key: tap.log_path}, lines=5, stream=stream, run=run)
+            for line in reversed(page.lines):
+                if line.message.strip():
+                    return line.message.strip()[:_REASON_LENGTH]
+        return ""
+
+    def _close(self, key: str) -> None:
+        tap = self._taps.pop(key, None)
+        if tap is not None:
+            try:
+                tap.writer.finish()
+            finally:
+                tap.writer.close()
+
+    def _end(self) -> None:
+        self._ending = True
+
+
+def _answer(future: asyncio.Future[Any], result: object, error: Exception | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(result)
+    else:
+        future.set_exception(error)

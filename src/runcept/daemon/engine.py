@@ -1,0 +1,252 @@
+"""The one loop: requests and facts go in, state changes, is kept, is performed, is shown.
+
+Every change goes through `_settle`, in this order: the new state is written to the database, then the effects are
+performed, then whoever waits is woken. A daemon that is killed at any instant has therefore written down what it was
+about to do. The engine is called from the event loop's thread alone and never waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import sqlite3
+import time
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from runcept.core.effects import Effect, Record, Spawn
+from runcept.core.events import Event
+from runcept.core.model import Project
+from runcept.daemon.environment import Environment
+from runcept.database.queries import Database, StoredEnvironment, StoredEvent
+from runcept.errors import EnvironmentActive, EnvironmentAmbiguous, EnvironmentNotFound
+from runcept.scheduler.health import ProbeDue
+from runcept.units import format_duration
+
+__all__ = ["Engine", "Performer"]
+
+_log = logging.getLogger(__name__)
+
+
+class Performer(Protocol):
+    """What does what the core decided. Every method returns at once; facts come back through the engine."""
+
+    def prepare(self, environment: Environment, effect: Spawn) -> None:
+        """Name the run in the database, inside the transaction that keeps the decision to spawn it."""
+
+    def perform(self, environment: Environment, effect: Effect) -> None:
+        """Do it."""
+
+    def probe(self, environment: Environment, due: ProbeDue) -> None:
+        """Ask for the health of a process."""
+
+
+class Engine:
+    """All state of a daemon. `performer` is set once, before anything is asked of it."""
+
+    performer: Performer
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, database: Database) -> None:
+        self.environments: dict[str, Environment] = {}
+        self._loop = loop
+        self._database = database
+        self._timer: asyncio.TimerHandle | None = None
+        self._watchers: set[Callable[[Environment], None]] = set()
+        self._deadlines: dict[str, float] = {}
+        """By path: when an environment has something to do."""
+
+    # -------------------------------------------------------------------------------------- environments
+
+    def restore(self, stored: StoredEnvironment) -> Environment:
+        """Take up an environment from the database, as it was."""
+        environment = Environment(stored.project, stored.lives, random.random)
+        environment.environ = stored.environ
+        environment.activated_at = stored.activated_at
+        environment.last_activity_at = stored.last_activity_at
+        environment.last_activity = self.now() if stored.last_activity is None else stored.last_activity
+        self.environments[environment.path] = environment
+        return environment
+
+    def add(self, project: Project) -> Environment:
+        """Make a project known, or take over its edited file."""
+        environment = self.environments.get(project.path)
+        if environment is None:
+            environment = Environment(project, [], random.random)
+            environment.last_activity = self.now()
+            self.environments[project.path] = environment
+        else:
+            environment.adopt_project(project)
+        with self._database.transaction():
+            self._save(environment)
+        return environment
+
+    def find(self, name: str) -> Environment:
+        """By path, or by the name of exactly one. EnvironmentNotFound, EnvironmentAmbiguous."""
+        if found := self.environments.get(name):
+            return found
+        matches = [e for e in self.environments.values() if e.project.name == name]
+        if len(matches) > 1:
+            raise EnvironmentAmbiguous(name, [environment.path for environment in matches])
+        if not matches:
+            raise EnvironmentNotFound(name, [environment.project.name for environment in self.environments.values()])
+        return matches[0]
+
+    def forget(self, environment: Environment) -> None:
+        """Drop an inactive environment. EnvironmentActive."""
+        if environment.is_active:
+            raise EnvironmentActive(environment.path)
+        with self._database.transaction():
+            self._database.forget_environment(environment.path)
+        del self.environments[environment.path]
+        self._arm(environment)
+
+    def capture(self, environment: Environment, environ: dict[str, str] | None, *, activated: bool) -> None:
+        """Keep the asking shell's environment: of an activation always, else where there is none yet."""
+        if environ is not None and (activated or environment.environ is None):
+            environment.environ = environ
+        if activated:
+            environment.activated_at = time.time()
+        with self._database.transaction():
+            self._save(environment)
+
+    def touch(self, environment: Environment, actor: str) -> None:
+        """Somebody used it."""
+        environment.last_activity_at, environment.last_activity = time.time(), self.now()
+        if environment.path in self.environments:
+            self._database.save_activity(
+                environment.path, environment.last_activity_at, environment.last_activity, actor
+            )
+        self._arm(environment)
+
+    # ------------------------------------------------------------------------------- requests and facts
+
+    def start(self, environment: Environment, names: Iterable[str], actor: str, *, rerun: bool = False) -> None:
+        """Somebody wants these to run."""
+        self._settle(environment, environment.supervisor.start(names, self.now(), rerun=rerun), actor)
+
+    def stop(self, environment: Environment, names: Iterable[str], actor: str, reason: str) -> None:
+        """Somebody wants these down."""
+        self._settle(environment, environment.supervisor.stop(names, reason, self.now()), actor)
+
+    def restart(self, environment: Environment, names: Iterable[str], actor: str, *, dependents: bool) -> None:
+        """Somebody wants these down and up again."""
+        effects = environment.supervisor.restart(names, self.now(), dependents=dependents)
+        self._settle(environment, effects, actor)
+
+    def resume(self, environment: Environment) -> None:
+        """Go on where an earlier daemon was."""
+        for life in environment.lives.values():
+            environment.watch_health(life, self.now())
+        self._settle(environment, environment.supervisor.resume(self.now()), "supervisor")
+
+    def post(self, environment: Environment, event: Event) -> None:
+        """A fact has become known."""
+        if event.name in environment.lives:
+            self._settle(environment, environment.handle(event, self.now()), "supervisor")
+
+    def probed(self, environment: Environment, name: str, run: int, *, ok: bool, detail: str) -> None:
+        """A health check was answered, by a probe or by a line of output."""
+        answer = environment.health.probed(name, run, ok=ok, detail=detail, now=self.now())
+        self._settle(environment, environment.answered(answer, self.now()), "supervisor")
+
+    def record(self, kind: str, message: str, actor: str, environment: Environment | None = None) -> None:
+        """A line of the history that is about no single process."""
+        path = None if environment is None else environment.path
+        event = StoredEvent(time.time(), path, None, kind, message, actor, {})
+        with self._database.transaction():
+            self._database.add_events([event])
+
+    # -------------------------------------------------------------------------------------- performing
+
+    def now(self) -> float:
+        """Monotonic seconds; the same clock in every process of this boot (clock_gettime(2), CLOCK_MONOTONIC)."""
+        return time.monotonic()
+
+    def _settle(self, environment: Environment, effects: list[Effect], actor: str) -> None:
+        spawns = [effect for effect in effects if isinstance(effect, Spawn)]
+        records = [effect for effect in effects if isinstance(effect, Record)]
+        changed = environment.supervisor.take_changed()
+        if changed or records or spawns:
+            try:
+                with self._database.transaction():
+                    self._database.save_lives(environment.path, changed)
+                    self._database.add_events(self._event(environment, record, actor) for record in records)
+                    for spawn in spawns:
+                        self.performer.prepare(environment, spawn)
+            except sqlite3.Error as error:
+                _log.warning("state is not kept: %s", error)
+        for effect in effects:
+            if not isinstance(effect, Record):
+                self.performer.perform(environment, effect)
+        if changed:
+            for watcher in list(self._watchers):
+                watcher(environment)
+        self._arm(environment)
+
+    def _save(self, environment: Environment) -> None:
+        self._database.save_environment(environment.project, environment.environ, environment.activated_at)
+        self._database.save_lives(environment.path, environment.supervisor.take_changed())
+
+    @staticmethod
+    def _event(environment: Environment, record: Record, actor: str) -> StoredEvent:
+        return StoredEvent(
+            time.time(), environment.path, record.name, record.kind, record.message, actor, dict(record.data)
+        )
+
+    # ------------------------------------------------------------------------------------------- time
+
+    def _arm(self, environment: Environment) -> None:
+        """Wake up at the next deadline of any environment, after one of them has changed."""
+        deadline = environment.next_deadline() if environment.path in self.environments else None
+        if deadline is None:
+            self._deadlines.pop(environment.path, None)
+        else:
+            self._deadlines[environment.path] = deadline
+        upcoming = min(self._deadlines.values(), default=None)
+        if self._timer is not None:
+            if upcoming == self._timer.when():
+                return
+            self._timer.cancel()
+        self._timer = None if upcoming is None else self._loop.call_at(upcoming, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        now = self.now()
+        for path in [path for path, deadline in self._deadlines.items() if deadline <= now]:
+            environment = self.environments[path]
+            effects, probes = environment.tick(now)
+            if effects:
+                self._settle(environment, effects, "supervisor")
+            for due in probes:
+                self.performer.probe(environment, due)
+            if idle := environment.idle(now):
+                self._stop_idle(environment, idle, now)
+            self._arm(environment)
+
+    def _stop_idle(self, environment: Environment, names: list[str], now: float) -> None:
+        unused = format_duration(now - environment.last_activity)
+        self.record("inactivity_stop", f"{', '.join(names)}: not used for {unused}", "inactivity", environment)
+        self.stop(environment, names, "inactivity", f"stopped after {unused} without activity")
+
+    # ----------------------------------------------------------------------------------------- waiting
+
+    def watch(self, watcher: Callable[[Environment], None]) -> Callable[[], None]:
+        """Call `watcher` after every change; the answer ends that."""
+        self._watchers.add(watcher)
+        return lambda: self._watchers.discard(watcher)
+
+    async def wait_until(self, condition: Callable[[], bool], timeout_seconds: float) -> bool:
+        """Whether the condition on the state came true in time. It is looked at after every change."""
+        if condition():
+            return True
+        woken = asyncio.Event()
+        unwatch = self.watch(lambda _: woken.set() if condition() else None)
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await woken.wait()
+        except TimeoutError:
+            return condition()
+        finally:
+            unwatch()
+        return True

@@ -1,0 +1,131 @@
+"""One environment in the daemon's memory: the supervisor of its processes, their health, when it was used.
+
+It composes the deciding parts and does no I/O; the engine feeds it and performs what it answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from runcept.core.effects import Effect
+from runcept.core.events import Event, Exited, HealthChanged, Spawned
+from runcept.core.life import Life
+from runcept.core.model import Project
+from runcept.core.supervisor import Supervisor
+from runcept.scheduler.health import HealthSchedule, ProbeDue
+from runcept.scheduler.inactivity import idle_deadline, idle_processes
+
+__all__ = ["Environment"]
+
+
+class Environment:
+    """One known environment."""
+
+    def __init__(self, project: Project, lives: list[Life], jitter: Callable[[], float]) -> None:
+        self.supervisor = Supervisor(project, lives, jitter)
+        self.health = HealthSchedule()
+        self.environ: dict[str, str] | None = None
+        """Captured when it was last activated from a command line."""
+        self.activated_at: float | None = None
+        """Wall clock, like last_activity_at."""
+        self.last_activity_at: float | None = None
+        self.last_activity = 0.0
+        """Monotonic."""
+        self._jitter = jitter
+
+    @property
+    def project(self) -> Project:
+        """What its processes are."""
+        return self.supervisor.project
+
+    @property
+    def path(self) -> str:
+        """Its identity."""
+        return self.project.path
+
+    @property
+    def lives(self) -> dict[str, Life]:
+        """The lives of its processes by name."""
+        return self.supervisor.lives
+
+    @property
+    def is_active(self) -> bool:
+        """Something of it is wanted, or lives."""
+        return any(life.wanted or life.is_up for life in self.lives.values())
+
+    def wanted(self) -> list[str]:
+        """The processes that somebody wants to run."""
+        return [name for name, life in self.lives.items() if life.wanted]
+
+    def adopt_project(self, project: Project) -> None:
+        """Take over an edited file.
+
+        What is up stays as it is until it is restarted; what is up and was removed from the file stays until it is
+        stopped, without dependencies of its own.
+        """
+        names = {process.name for process in project.processes}
+        kept = [
+            msgspec.structs.replace(process, depends_on=())
+            for process in self.project.processes
+            if process.name not in names and self.lives[process.name].is_up
+        ]
+        merged = msgspec.structs.replace(project, processes=(*project.processes, *kept))
+        if merged != self.project:
+            self.supervisor = Supervisor(merged, self.lives.values(), self._jitter)
+
+    # -------------------------------------------------------------------------------------------- events
+
+    def handle(self, event: Event, now: float) -> list[Effect]:
+        """One fact; keeps the health schedule in step."""
+        effects = self.supervisor.handle(event, now)
+        life = self.lives[event.name]
+        if isinstance(event, Spawned) and event.run == life.run:
+            self.watch_health(life, now)
+        elif isinstance(event, Exited) and event.run == life.run:
+            self.health.end(event.name)
+        return effects
+
+    def watch_health(self, life: Life, now: float) -> None:
+        """Begin to check the health of a living run, as far as it was known before."""
+        check = self.supervisor.project.process(life.name).health_check
+        if check is not None and life.pid is not None:
+            self.health.begin(life.name, life.run, check, life.started, known=life.health, now=now)
+
+    def answered(self, answer: HealthChanged | None, now: float) -> list[Effect]:
+        """A change of health."""
+        if answer is None or answer.run != self.lives[answer.name].run:
+            return []
+        return self.supervisor.handle(answer, now)
+
+    def tick(self, now: float) -> tuple[list[Effect], list[ProbeDue]]:
+        """Everything that is due."""
+        effects = self.supervisor.tick(now)
+        probes: list[ProbeDue] = []
+        for due in self.health.tick(now):
+            if isinstance(due, ProbeDue):
+                probes.append(due)
+            else:
+                effects += self.answered(due, now)
+        return effects, probes
+
+    def idle(self, now: float) -> list[str]:
+        """The processes to stop because nobody used them for long enough."""
+        return idle_processes(self.project, self.wanted(), self.last_activity, now)
+
+    def next_deadline(self) -> float | None:
+        """The earliest instant (monotonic) at which there is something to do."""
+        deadlines = (
+            self.supervisor.next_deadline(),
+            self.health.next_deadline(),
+            idle_deadline(self.project, self.wanted(), self.last_activity),
+        )
+        return min((deadline for deadline in deadlines if deadline is not None), default=None)
+
+    def idle_stop_at(self) -> float | None:
+        """When it stops if nobody uses it until then; seconds since the epoch."""
+        if self.last_activity_at is None:
+            return None
+        deadline = idle_deadline(self.project, self.wanted(), self.last_activity)
+        return None if deadline is None else self.last_activity_at + deadline - self.last_activity

@@ -1,0 +1,334 @@
+"""Does what the core decides: spawns, signals, sweeps, probes, and brings the facts back to the engine.
+
+Each effect that takes time is a task of the daemon's task group. What is known of a run that is not over is its `Run`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass, field
+from signal import SIGKILL, Signals
+from typing import Any
+from uuid import uuid4
+
+from runcept.core import effects as fx
+from runcept.core import events as ev
+from runcept.core.model import Probe, Process
+from runcept.daemon.capture import Capture
+from runcept.daemon.engine import Engine
+from runcept.daemon.environment import Environment
+from runcept.daemon.surroundings import child_environ, choose_ports
+from runcept.database.queries import Database
+from runcept.errors import KeeperLost, RunceptError
+from runcept.paths import ensure_project_directory, log_path, runs_directory
+from runcept.process import members, probes
+from runcept.process.identity import boot_id
+from runcept.process.keeper_link import KeeperLink
+from runcept.process.signals import is_in_group, send
+from runcept.scheduler.health import ProbeDue
+
+__all__ = ["Run", "SystemPerformer"]
+
+_log = logging.getLogger(__name__)
+_DRAIN_SECONDS = 5.0
+"""An exit is shown when its last line is readable, or after this long where the log cannot be written."""
+_UNKILLABLE_SECONDS = 5.0
+_UNHELD_POLL = 0.1
+
+
+@dataclass
+class Run:
+    """One run of one process, from the decision to spawn it to its release."""
+
+    key: str
+    environment: Environment
+    name: str
+    number: int
+    pid: int | None = None
+    start_time: int | None = None
+    in_keeper: bool = False
+    has_ended: bool = False
+    is_logged: bool = False
+    """Its spool is open."""
+    previous: Run | None = None
+    """The run before it, if that one was still on its way out."""
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
+    """Its start was told to the engine: what is known of its end may follow."""
+    released: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def marker(self) -> dict[str, str]:
+        """The variables by which what it starts can be told."""
+        return {
+            "RUNCEPT_ENVIRONMENT": self.environment.path,
+            "RUNCEPT_PROCESS": self.name,
+            "RUNCEPT_RUN": str(self.number),
+        }
+
+
+class SystemPerformer:
+    """The performer of a real system."""
+
+    def __init__(
+        self, home: str, engine: Engine, database: Database, spawn_task: Callable[[Coroutine[Any, Any, None]], Any]
+    ) -> None:
+        self.home = home
+        self.link: KeeperLink
+        self._engine = engine
+        self._database = database
+        self._spawn_task = spawn_task
+        self.capture = Capture(asyncio.get_running_loop(), self._consumed)
+        self.runs: dict[str, Run] = {}
+        """The runs that are not released yet, by key."""
+        self._numbered: dict[tuple[str, str, int], Run] = {}
+        """The same by path, name and number."""
+
+    # ------------------------------------------------------------------------------ the engine's orders
+
+    def prepare(self, environment: Environment, effect: fx.Spawn) -> None:
+        """Name the run, so that a new daemon knows of it whatever happens next."""
+        key = f"{effect.name}-{effect.run}-{uuid4().hex[:8]}"
+        self._database.begin_run(key, environment.path, effect.name, effect.run)
+        self.know(Run(key, environment, effect.name, effect.run))
+
+    def know(self, run: Run) -> None:
+        """Take care of a run from now on; the one before it may still be on its way out."""
+        run.previous = self._numbered.get((run.environment.path, run.name, run.number - 1))
+        self.runs[run.key] = self._numbered[run.environment.path, run.name, run.number] = run
+
+    def perform(self, environment: Environment, effect: fx.Effect) -> None:
+        """Begin to do it."""
+        if isinstance(effect, fx.Record) or not (run := self.find(environment, effect.name, effect.run)):
+            return
+        match effect:
+            case fx.Spawn():
+                self._spawn_task(self._spawn(run))
+            case fx.Signal():
+                self._spawn_task(self._signal(run, Signals[effect.signal]))
+            case fx.Kill():
+                self._spawn_task(self._kill(run))
+            case fx.Watch():
+                self._spawn_task(self._watch(run))
+            case fx.Release():
+                self._spawn_task(self.release(run))
+
+    def find(self, environment: Environment, name: str, number: int) -> Run | None:
+        """The run, unless it is released."""
+        return self._numbered.get((environment.path, name, number))
+
+    def probe(self, environment: Environment, due: ProbeDue) -> None:
+        """Ask for the health of a process."""
+        self._spawn_task(self._probe(environment, due))
+
+    # ---------------------------------------------------------------------------------------------- spawn
+
+    async def _spawn(self, run: Run) -> None:
+        if run.previous is not None:
+            await run.previous.released.wait()
+            run.previous = None
+        environment = run.environment
+        process = environment.project.process(run.name)
+        try:
+            ports = choose_ports(process, self._ports_in_use(run))
+            ensure_project_directory(environment.path)
+            environ = await child_environ(environment.environ, process, run.marker(), ports)
+            child = await self.link.spawn(
+                key=run.key,
+                directory=self.directory(run),
+                argv=list(process.argv),
+                env=environ,
+                cwd=process.working_dir,
+                meta=run.marker(),
+            )
+            run.in_keeper = True
+        except (RunceptError, OSError) as error:
+            reason = error.message if isinstance(error, RunceptError) else str(error)
+            await self._note_failure(run, reason)
+            self._engine.post(environment, ev.SpawnFailed(run.name, run.number, reason, time.time()))
+            return
+        at = child.started_at or time.time()
+        self._database.spawned_run(run.key, child.pid, child.start_time, boot_id(), at)
+        await self.begin(run, process, child.pid, child.start_time)
+        self.capture.note(run.key, "started", f"run {run.number}, pid {child.pid}", run=run.number, pid=child.pid)
+        self._engine.post(environment, ev.Spawned(run.name, run.number, child.pid, at, ports))
+        run.begun.set()
+
+    async def begin(self, run: Run, process: Process, pid: int, start_time: int) -> None:
+        """Its main process lives: log its output, watch for the line that makes it ready."""
+        run.pid, run.start_time, run.in_keeper = pid, start_time, True
+        await self.open_log(run)
+        check = process.health_check
+        if check is not None and check.probe is Probe.LOG:
+            self.capture.watch(run.key, check.target, lambda line: self._matched(run, line))
+
+    async def open_log(self, run: Run) -> None:
+        """Move its output from the spool to its log from now on."""
+        if run.is_logged:
+            return
+        path = log_path(run.environment.path, run.name)
+        try:
+            await self.capture.open(run.key, path, self.directory(run))
+            run.is_logged = True
+        except OSError as error:
+            _log.warning("%s: output stays in the spool: %s", run.key, error)
+
+    async def _note_failure(self, run: Run, reason: str) -> None:
+        """The log tells the whole story, so also of a run that never was."""
+        os.makedirs(self.directory(run), mode=0o700, exist_ok=True)
+        await self.open_log(run)
+        self.capture.note(run.key, "failed", f"run {run.number} could not be started: {reason}", run=run.number)
+
+    def _ports_in_use(self, run: Run) -> set[int]:
+        """The ports that other living processes of ours were given."""
+        return {
+            port
+            for environment in self._engine.environments.values()
+            for life in environment.lives.values()
+            if life.is_up and (environment.path, life.name) != (run.environment.path, run.name)
+            for port in life.ports
+        }
+
+    # ---------------------------------------------------------------------------------------- signal, end
+
+    async def _signal(self, run: Run, signal: Signals) -> None:
+        """To the whole group at once, which no fork escapes, and to whoever has left it."""
+        left = self._members(run)
+        if run.in_keeper and not run.has_ended:
+            with suppress(OSError):  # it has ended just now: what is left gets its signal below
+                await self.link.signal(run.key, signal, group=True)
+                left = [member for member in left if not is_in_group(member.pid, run.pid)]
+        for member in left:
+            send(member, signal)
+
+    async def _kill(self, run: Run) -> None:
+        """SIGKILL to all of it, until nothing is left or what is left cannot be killed."""
+        deadline = self._engine.now() + _UNKILLABLE_SECONDS
+        pause = 0.005
+        while left := self._members(run):
+            for member in left:
+                send(member, SIGKILL)
+            if self._engine.now() > deadline:
+                names = ", ".join(f"pid {member.pid} ({member.command})" for member in left)
+                _log.error("%s: cannot be killed: %s", run.key, names)
+                self._engine.post(run.environment, ev.Gone(run.name, run.number, names))
+                return
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 0.1)
+
+    async def _watch(self, run: Run) -> None:
+        pause = 0.005
+        while not run.released.is_set():
+            if not self._members(run):
+                self._engine.post(run.environment, ev.Gone(run.name, run.number))
+                return
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 0.2)
+
+    def _members(self, run: Run) -> list[members.Member]:
+        if run.pid is None:
+            return []
+        others = {other.pid for other in self.runs.values() if other.pid is not None and other is not run}
+        return members.members(run.pid, self.link.pid, run.marker(), others, start_time=run.start_time)
+
+    def look_after(self, run: Run) -> None:
+        """It lives, and no keeper holds it."""
+        self._spawn_task(self._look_after(run))
+
+    async def _look_after(self, run: Run) -> None:
+        """No keeper will tell when it ends: look for it. Its exit status is nobody's to know."""
+        while any(member.pid == run.pid for member in self._members(run)):  # noqa: ASYNC110  of no event of ours
+            await asyncio.sleep(_UNHELD_POLL)
+        self.exited(run.key, None, None, time.time(), 0)
+
+    def exited(self, key: str, code: int | None, signal: int | None, at: float, size: int) -> None:
+        """The keeper saw a main process end."""
+        run = self.runs.get(key)
+        if run is not None and not run.has_ended:
+            run.has_ended = True
+            self._spawn_task(self._exited(run, code, signal, at, size))
+
+    async def _exited(self, run: Run, code: int | None, signal: int | None, at: float, size: int) -> None:
+        await run.begun.wait()
+        if run.is_logged and not await self.capture.drained(run.key, size, _DRAIN_SECONDS):
+            _log.warning("%s: ended, and its last output is not in the log yet", run.key)
+        name = None if signal is None else Signals(signal).name
+        last_line = await self._last_words(run)
+        how = f"killed by {name}" if name else f"exit code {code}" if code is not None else "exit status unknown"
+        self.capture.note(
+            run.key, "exited", f"run {run.number}: {how}", run=run.number, exit_code=code, exit_signal=name
+        )
+        self._database.ended_run(run.key, code, name, at)
+        leftovers = any(member.pid != run.pid for member in self._members(run))
+        self._engine.post(run.environment, ev.Exited(run.name, run.number, code, name, at, leftovers, last_line))
+
+    async def _last_words(self, run: Run) -> str:
+        try:
+            return await self.capture.flush(run.key, run.number)
+        except OSError as error:
+            _log.warning("%s: its last line is not in the log yet: %s", run.key, error)
+            return ""
+
+    # ------------------------------------------------------------------------------------------- release
+
+    async def release(self, run: Run) -> None:
+        """Keep the last output and forget the run; the next one waits for it."""
+        try:
+            await self.open_log(run)
+            if run.in_keeper:
+                size = await self.link.release(run.key)
+                run.in_keeper = False
+                if run.is_logged:
+                    await self.capture.drained(run.key, size, _DRAIN_SECONDS)
+            if run.is_logged:
+                await self.capture.close(run.key)
+            shutil.rmtree(self.directory(run), ignore_errors=True)
+            self._database.release_run(run.key)
+        except (RunceptError, OSError) as error:
+            _log.warning("%s: its directory stays for the next daemon: %s", run.key, error)
+        finally:
+            del self.runs[run.key]
+            del self._numbered[run.environment.path, run.name, run.number]
+            run.released.set()
+
+    # -------------------------------------------------------------------------------------------- health
+
+    async def _probe(self, environment: Environment, due: ProbeDue) -> None:
+        process = environment.project.process(due.name)
+        run = self.find(environment, due.name, due.run)
+        ports = environment.lives[due.name].ports
+        marker = run.marker() if run is not None else {}
+        environ = (
+            await child_environ(environment.environ, process, marker, ports) if due.check.probe is Probe.CMD else {}
+        )
+        result = await probes.probe(due.check, cwd=process.working_dir, env=environ, shell=environment.project.shell)
+        self._engine.probed(environment, due.name, due.run, ok=result.ok, detail=result.detail)
+
+    def _matched(self, run: Run, line: str) -> None:
+        self._engine.probed(run.environment, run.name, run.number, ok=True, detail=f"it wrote: {line}")
+
+    # -------------------------------------------------------------------------------------------- output
+
+    def bytes_arrived(self, key: str, size: int) -> None:
+        """The keeper has spooled output."""
+        self.capture.more(key, size)
+
+    def _consumed(self, key: str, offset: int) -> None:
+        run = self.runs.get(key)
+        if run is not None and run.in_keeper:
+            with suppress(KeeperLost):  # the next one hears of the next offset
+                self.link.consumed(key, offset)
+
+    async def settle(self) -> None:
+        """Wait until every run that is over is released."""
+        for run in list(self.runs.values()):
+            if not run.environment.lives[run.name].is_up:
+                await run.released.wait()
+
+    def directory(self, run: Run) -> str:
+        """Where the keeper keeps the run."""
+        return os.path.join(runs_directory(self.home), run.key)

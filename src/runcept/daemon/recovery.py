@@ -1,0 +1,195 @@
+"""Going on where an earlier daemon was: what the database remembers, held against what really lives.
+
+A run that the keeper holds is taken over. One that no keeper holds but that lives (the keeper was killed as well) is
+adopted by the new keeper, by pid, start time and boot. One that has ended meanwhile ends now, with the exit status
+that the keeper wrote down, or with none. After a reboot nothing lives, and nobody is signalled.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from typing import TypeVar
+
+import msgspec
+
+from runcept.config.project import load_project
+from runcept.config.settings import load_settings
+from runcept.core import effects as fx
+from runcept.core import events as ev
+from runcept.core.life import Life
+from runcept.core.model import State
+from runcept.core.reactions import after_reboot
+from runcept.daemon.engine import Engine
+from runcept.daemon.environment import Environment
+from runcept.daemon.performer import Run, SystemPerformer
+from runcept.database.queries import Database, StoredRun
+from runcept.errors import RunceptError
+from runcept.paths import PROJECT_FILE
+from runcept.process.identity import boot_id, start_time
+from runcept.process.keeper_link import Exit, HeldRun, KeeperLink
+
+__all__ = ["Recovery"]
+
+_log = logging.getLogger(__name__)
+_T = TypeVar("_T")
+
+
+class Recovery:
+    """Done once, before the first client is answered."""
+
+    def __init__(self, engine: Engine, database: Database, performer: SystemPerformer, link: KeeperLink) -> None:
+        self._engine = engine
+        self._database = database
+        self._performer = performer
+        self._link = link
+        self._held = {entry.key: entry for entry in link.runs}
+
+    async def run(self) -> None:
+        """Take over what lives, end what has ended, start what is due."""
+        rebooted = self._database.change_boot(boot_id())
+        for stored in self._database.environments():
+            environment = self._engine.restore(stored)
+            for life in environment.lives.values():
+                if rebooted:
+                    after_reboot(life)
+        known = self._database.unreleased_runs()
+        for stored_run in known:
+            await self._take_over(stored_run)
+        keys = {stored_run.key for stored_run in known}
+        for key, entry in self._held.items():
+            if key not in keys:
+                await self._take_in(key, entry)
+        for environment in list(self._engine.environments.values()):
+            self._engine.resume(environment)
+
+    async def take_back(self, run: Run) -> None:
+        """One run of this daemon, after its keeper was killed and another one started."""
+        run.in_keeper = False
+        life = run.environment.lives[run.name]
+        if run.number == life.run and life.is_up and not await self._is_held(run):
+            await self._lose(run, life)
+
+    async def _take_over(self, stored: StoredRun) -> None:
+        """One run that the database knows."""
+        environment = self._engine.environments.get(stored.environment)
+        life = environment.lives.get(stored.process) if environment is not None else None
+        if environment is None or life is None:
+            _log.warning("%s: its environment or process is not known any more", stored.key)
+            return
+        run = Run(stored.key, environment, stored.process, stored.run)
+        introduced = self._read(run, "run.json", _Introduction) or _Introduction(
+            stored.pid, stored.start_time, stored.boot_id
+        )
+        if introduced.boot_id == boot_id():
+            run.pid, run.start_time = introduced.pid, introduced.start_time
+        self._performer.know(run)
+        if stored.run != life.run or not life.is_up:
+            run.in_keeper = run.key in self._held
+            await self._performer.release(run)
+        elif await self._is_held(run):
+            self._go_on(run, life)
+        else:
+            await self._lose(run, life)
+
+    async def _is_held(self, run: Run) -> bool:
+        """Whether it lives or its exit is known; then its output is being logged again."""
+        entry = self._held.get(run.key) or await self._adopt(run)
+        ended = self._read(run, "exit.json", Exit)
+        if entry is not None:
+            process = run.environment.project.process(run.name)
+            await self._performer.begin(run, process, entry.pid, entry.start_time)
+            self._performer.bytes_arrived(run.key, entry.size)
+            ended = entry.exit or ended
+        elif ended is None and not self._lives(run):
+            return False
+        await self._performer.open_log(run)
+        run.begun.set()
+        if ended is not None:
+            size = ended.size if entry is None else entry.size
+            self._performer.exited(run.key, ended.code, ended.signal, ended.at, size)
+        elif entry is None:
+            self._performer.look_after(run)
+        return True
+
+    async def _adopt(self, run: Run) -> HeldRun | None:
+        """Let the keeper take over a process that it did not start; None where it is not there any more."""
+        if run.pid is None or run.start_time is None or not self._lives(run):
+            return None
+        directory = self._performer.directory(run)
+        try:
+            return await self._link.adopt(
+                key=run.key, directory=directory, pid=run.pid, start_time=run.start_time, meta=run.marker()
+            )
+        except (RunceptError, OSError) as error:
+            _log.warning("%s: the keeper does not take pid %d over: %s", run.key, run.pid, error)
+            return None
+
+    @staticmethod
+    def _lives(run: Run) -> bool:
+        return run.pid is not None and run.start_time is not None and start_time(run.pid) == run.start_time
+
+    def _go_on(self, run: Run, life: Life) -> None:
+        """Post what the earlier daemon did not live to hear, and do again what it did not live to do."""
+        if life.pid is None and life.ended_at is None and run.pid is not None:
+            self._engine.post(run.environment, ev.Spawned(run.name, run.number, run.pid, time.time()))
+        if life.state is State.STOPPING:
+            if life.ended_at is not None:
+                self._performer.perform(run.environment, fx.Watch(run.name, run.number))
+            if life.deadline is None:
+                self._performer.perform(run.environment, fx.Kill(run.name, run.number))
+        self._engine.record("adopted", f"{run.name}: pid {run.pid}", "supervisor", run.environment)
+
+    async def _lose(self, run: Run, life: Life) -> None:
+        """Nobody knows how it ended, or whether it ever began."""
+        run.begun.set()
+        if life.ended_at is not None:
+            self._performer.perform(run.environment, fx.Watch(run.name, run.number))
+        elif run.pid is None and life.pid is None:
+            lost = ev.Lost(run.name, run.number, "the daemon was killed while it was being started")
+            self._engine.post(run.environment, lost)
+        else:
+            await self._performer.open_log(run)
+            self._performer.exited(run.key, None, None, time.time(), 0)
+
+    async def _take_in(self, key: str, entry: HeldRun) -> None:
+        """A run that only the keeper knows: the database was lost."""
+        meta = entry.meta
+        path, name, number = meta["RUNCEPT_ENVIRONMENT"], meta["RUNCEPT_PROCESS"], int(meta["RUNCEPT_RUN"])
+        try:
+            environment = self._engine.environments.get(path) or self._load(path)
+        except RunceptError as error:
+            _log.warning("%s: pid %s runs on unmanaged: %s", key, entry.pid, error)
+            return
+        if name not in environment.lives or environment.lives[name].is_up:
+            _log.warning("%s: pid %s runs on unmanaged: %s does not expect it", key, entry.pid, path)
+            return
+        life = environment.lives[name]
+        life.run, life.pid, life.wanted, life.state, life.reason = number, entry.pid, True, State.RUNNING, ""
+        life.started, life.started_at = self._engine.now(), entry.started_at
+        self._database.begin_run(key, path, name, number)
+        self._database.spawned_run(key, entry.pid, entry.start_time, boot_id(), entry.started_at or time.time())
+        run = Run(key, environment, name, number)
+        self._performer.know(run)
+        await self._is_held(run)
+
+    def _load(self, path: str) -> Environment:
+        settings = load_settings(self._performer.home)
+        return self._engine.add(load_project(os.path.join(path, PROJECT_FILE), settings))
+
+    def _read(self, run: Run, name: str, kind: type[_T]) -> _T | None:
+        """What the keeper wrote down in the run's directory."""
+        try:
+            with open(os.path.join(self._performer.directory(run), name), "rb") as file:
+                return msgspec.json.decode(file.read(), type=kind)
+        except (OSError, msgspec.DecodeError):
+            return None
+
+
+class _Introduction(msgspec.Struct, frozen=True):
+    """run.json: who the main process is, written before its program was executed."""
+
+    pid: int | None
+    start_time: int | None
+    boot_id: str | None

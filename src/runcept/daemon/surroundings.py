@@ -1,0 +1,80 @@
+"""What a process is started with: its environment, and its ports."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pwd
+from collections.abc import Collection, Mapping
+
+from runcept.core.model import Process
+from runcept.errors import PortTaken
+import runcept.process.ports as tcp
+
+__all__ = ["child_environ", "choose_ports", "login_environ"]
+
+_LOGIN_SECONDS = 5.0
+_login: dict[str, str] | None = None
+
+
+async def child_environ(
+    captured: Mapping[str, str] | None, process: Process, marker: Mapping[str, str], ports: Collection[int]
+) -> dict[str, str]:
+    """The environment of the asking shell, what the project file adds, who it is, and its ports."""
+    environ = dict(captured) if captured is not None else dict(await login_environ())
+    environ |= process.env
+    environ |= marker
+    for index, port in enumerate(ports):
+        if index == 0:
+            environ["PORT"] = str(port)
+        environ[f"PORT{index}"] = str(port)
+    return environ
+
+
+async def login_environ() -> Mapping[str, str]:
+    """What the user's login shell sets, asked once; what the daemon has itself where the shell does not answer."""
+    global _login  # noqa: PLW0603  asked once in the life of a daemon
+    if _login is None:
+        _login = await _ask_login_shell() or dict(os.environ)
+    return _login
+
+
+async def _ask_login_shell() -> dict[str, str]:
+    account = pwd.getpwuid(os.geteuid())
+    base = {"HOME": account.pw_dir, "USER": account.pw_name, "LOGNAME": account.pw_name, "SHELL": account.pw_shell}
+    try:
+        shell = await asyncio.create_subprocess_exec(
+            account.pw_shell or "/bin/sh",
+            "-l",
+            "-c",
+            "env -0",
+            env=base | {"PATH": os.environ.get("PATH", os.defpath)},
+            cwd="/",
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    except OSError:
+        return {}
+    try:
+        async with asyncio.timeout(_LOGIN_SECONDS):
+            output, _ = await shell.communicate()
+    except TimeoutError:
+        shell.kill()
+        await shell.wait()
+        return {}
+    pairs = (entry.split("=", 1) for entry in os.fsdecode(output).split("\0") if "=" in entry)
+    return {name: value for name, value in pairs if name not in {"_", "SHLVL", "PWD", "OLDPWD"}}
+
+
+def choose_ports(process: Process, in_use: Collection[int]) -> tuple[int, ...]:
+    """The ports of a run: those declared, all free, or a free one. PortTaken names the owner."""
+    if process.auto_port:
+        return (tcp.pick_free(in_use),)
+    for port in process.ports:
+        if not tcp.is_free(port):
+            owner = tcp.owner_of(port)
+            pid, command = owner if owner is not None else (None, "a process of another user")
+            raise PortTaken(port, pid, command)
+    return process.ports

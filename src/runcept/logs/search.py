@@ -1,0 +1,190 @@
+"""The newest lines of one process's log that a query wants, read from the end backwards through its rotations."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import msgspec
+
+from runcept.logs.files import LogFile, Position, chain
+from runcept.logs.grep import literals
+from runcept.logs.record import LIFECYCLE, STARTED_MARK, STREAMS, Line, parse
+
+__all__ = ["Query", "current_run", "newest"]
+
+_LOOK_BACK = 64 << 20
+"""Bytes before the first line found in which the start of its run is looked for."""
+
+
+class Query(msgspec.Struct, frozen=True):
+    """What lines are wanted; the default is all of them."""
+
+    lines: int | None = None
+    """At most this many, the newest; None: all."""
+    since: str | None = None
+    """Stamped then or later: text as in `ts`."""
+    until: str | None = None
+    """Stamped then or earlier."""
+    grep: re.Pattern[str] | None = None
+    """Found in the message."""
+    stream: str | None = None
+    """stdout, stderr or runcept."""
+    run: int | str | None = None
+    """Of this run alone, or of the "last"."""
+
+    def wants(self, line: Line) -> bool:
+        """Whether a line is wanted, its run and the number of lines apart."""
+        return (
+            (self.stream is None or line.stream == self.stream)
+            and (self.since is None or line.ts is None or line.ts >= self.since)
+            and (self.until is None or line.ts is None or line.ts <= self.until)
+            and (self.grep is None or self.grep.search(line.message) is not None)
+        )
+
+    def needles(self) -> tuple[bytes, ...]:
+        """Bytes, one of which every line that is wanted holds; none where any line may be."""
+        if self.grep is not None and (found := literals(self.grep)):
+            return found
+        # Lines of old formats count as stdout, and say so nowhere.
+        return (f'"stream":"{self.stream}"'.encode(),) if self.stream in (STREAMS[1], LIFECYCLE) else ()
+
+
+def newest(process: str, path: str, query: Query, after: Position | None = None) -> tuple[list[Line], Position]:
+    """The wanted lines, oldest first, and where the log ended. `after`: only lines behind that place."""
+    search = _Search(process, query)
+    end: Position | None = None
+    for file in chain(path):
+        end = end or file.position()
+        search.through(file, after)
+        if search.is_done():
+            break
+    return search.result(), end or Position()
+
+
+def current_run(process: str, path: str) -> int | None:
+    """The run that the end of the log belongs to, where its start is not too far back."""
+    lines, _ = newest(process, path, Query(lines=1))
+    return lines[0].run if lines else None
+
+
+class _Search:
+    """Goes backwards through the files of one log.
+
+    The run of a line is known only when the record that began it is met, further back: until then it is waiting.
+    """
+
+    def __init__(self, process: str, query: Query) -> None:
+        self._process = process
+        self._query = query
+        self._needles = query.needles()
+        self._found: list[Line] = []
+        """The newest first."""
+        self._settled = 0
+        """How many of them have their run; the rest is waiting."""
+        self._stopped = False
+        """The start of the run that is wanted was met."""
+        self._past = False
+        """What comes is older than the query or the cursor wants."""
+        self._looked_back = 0
+        self._any_start = False
+
+    def through(self, file: LogFile, after: Position | None) -> None:
+        """Take the next older file."""
+        low, high = 0, file.size
+        if not self._past:
+            if self._query.until is not None:
+                high = file.first_at(self._query.until, later=True)
+            if self._query.since is not None:
+                low = file.first_at(self._query.since)
+            known = after is not None and file.has(after)
+            low = min(max(low, after.offset if known and after is not None else 0), high)
+            self._walk(file, low, high)
+            self._past = known or low > 0
+            high = low
+        self._walk(file, 0, high)
+
+    def is_done(self) -> bool:
+        """Whether going on can bring nothing: no more lines, and no start of a run that a line waits for."""
+        if self._stopped or not self._full():
+            return self._stopped
+        waiting = len(self._found) - self._settled
+        if self._query.run is not None:
+            return self._past and not waiting
+        return not waiting or self._looked_back > _LOOK_BACK
+
+    def result(self) -> list[Line]:
+        """The lines found, oldest first."""
+        if isinstance(self._query.run, int) or (self._query.run is not None and self._any_start):
+            del self._found[self._settled :]
+        return self._found[::-1]
+
+    def _full(self) -> bool:
+        return self._past or (self._query.lines is not None and len(self._found) >= self._query.lines)
+
+    def _walk(self, file: LogFile, low: int, high: int) -> None:
+        blocks = file.backward(low, high)
+        while not self.is_done() and (found := next(blocks, None)) is not None:
+            if self._full():
+                self._looked_back += len(found[1])
+            self._through_block(found[1])
+
+    def _through_block(self, block: bytes) -> None:
+        end = len(block)
+        while end > 0:
+            full = self._full()
+            needles = (STARTED_MARK,) if full else self._needles and (*self._needles, STARTED_MARK)
+            rest, end = block[:end], 0
+            for start, stop in _lines_with(rest, needles) if needles else _all_lines(rest):
+                self._take(rest[start:stop], full=full)
+                if self.is_done():
+                    return
+                if self._full() != full:  # look for something else in what is left
+                    end = start
+                    break
+
+    def _take(self, raw: bytes, *, full: bool) -> None:
+        starts = STARTED_MARK in raw
+        if full and not starts:
+            return
+        line = parse(raw, self._process)
+        if not full and self._query.wants(line):
+            self._found.append(line)
+        if starts and line.stream == LIFECYCLE:
+            self._start_of(line.run)
+
+    def _start_of(self, run: int | None) -> None:
+        """All lines that wait are of the run that begins here."""
+        wanted = self._query.run
+        first, self._any_start = not self._any_start, True
+        if wanted is None or wanted == run or (wanted == "last" and first):
+            waiting = self._found[self._settled :]
+            self._found[self._settled :] = [msgspec.structs.replace(line, run=run) for line in waiting]
+        else:
+            del self._found[self._settled :]
+        self._settled = len(self._found)
+        # Runs are numbered in order: what is further back is of earlier ones.
+        self._stopped = wanted == "last" or (isinstance(wanted, int) and run is not None and run <= wanted)
+
+
+def _all_lines(block: bytes) -> Iterator[tuple[int, int]]:
+    """Where the lines of a block are, the last one first."""
+    stop = len(block) - block.endswith(b"\n")
+    while True:
+        start = block.rfind(b"\n", 0, stop) + 1
+        yield start, stop
+        if start == 0:
+            return
+        stop = start - 1
+
+
+def _lines_with(block: bytes, needles: tuple[bytes, ...]) -> list[tuple[int, int]]:
+    """Where those lines of a block are that hold one of the needles, the last one first."""
+    spans = set()
+    for needle in needles:
+        at = block.rfind(needle)  # several times as fast as find
+        while at >= 0:
+            start, stop = block.rfind(b"\n", 0, at) + 1, block.find(b"\n", at)
+            spans.add((start, len(block) if stop < 0 else stop))
+            at = block.rfind(needle, 0, start)
+    return sorted(spans, reverse=True)

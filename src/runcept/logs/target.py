@@ -1,0 +1,113 @@
+"""The file that records are appended to: opened when needed, made again when it is gone. It makes no records.
+
+One writer at a time appends to a log; the daemon sees to that. All errors are OSError.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from runcept.logs.record import instant_micros, raw_ts
+from runcept.paths import ensure_project_directory
+
+__all__ = ["Target"]
+
+_LAST_LINE_MAX = 8 << 20  # a record of 1 MiB of control characters takes 6 MiB
+_OPEN = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK  # a FIFO in its place must not block us
+
+
+class Target:
+    """`PROJECT/.runcept/logs/NAME.jsonl`."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.size = 0
+        """Bytes, as of the last `ensure` and what was appended since."""
+        self.device = 0
+        self.inode = 0
+        self._file = -1
+
+    def ensure(self) -> bool:
+        """Have the file that the path names now open, with its directory; true when it was opened just now.
+
+        FileNotFoundError where the project's directory is gone: that is not made again.
+        """
+        try:
+            status = os.stat(self.path)
+        except FileNotFoundError:
+            pass
+        else:
+            if self._file >= 0 and (status.st_dev, status.st_ino) == (self.device, self.inode):
+                self.size = status.st_size
+                return False
+        self.close()
+        self._open()
+        return True
+
+    def _open(self) -> None:
+        project = os.path.dirname(os.path.dirname(os.path.dirname(self.path)))
+        if not os.path.isdir(project):
+            raise FileNotFoundError(errno.ENOENT, "the project's directory is gone", project)
+        ensure_project_directory(project)
+        self._file = os.open(self.path, _OPEN, 0o600)
+        status = os.fstat(self._file)
+        if not stat.S_ISREG(status.st_mode):
+            self.close()
+            raise OSError(errno.EINVAL, "a log must be a regular file", self.path)
+        self.device, self.inode, self.size = status.st_dev, status.st_ino, status.st_size
+
+    def append(self, data: bytes) -> None:
+        """Write all of `data` at the end. After an error some of it may be there: see `take_back`."""
+        view = memoryview(data)
+        while view:
+            written = os.write(self._file, view)
+            self.size += written
+            view = view[written:]
+
+    def truncate(self, size: int) -> None:
+        """Cut the file off after its first `size` bytes."""
+        os.ftruncate(self._file, size)
+        self.size = size
+
+    def take_back(self, size: int) -> None:
+        """After an error: cut the file to `size` and let go of it, so that the next `ensure` looks at it afresh."""
+        try:
+            if self._file >= 0:
+                self.truncate(size)
+        finally:
+            self.close()
+
+    def holds(self, mark: bytes, start: int) -> bool:
+        """Whether `mark` is in the bytes from `start` on."""
+        kept = b""
+        while data := os.pread(self._file, 1 << 20, start):
+            if mark in kept + data:
+                return True
+            kept = data[-len(mark) :]
+            start += len(data)
+        return False
+
+    def end_line(self) -> None:
+        """Have the file end in a newline, whatever it holds, so that what follows starts a line."""
+        if self.size and os.pread(self._file, 1, self.size - 1) != b"\n":
+            self.append(b"\n")
+
+    def newest_instant(self) -> int:
+        """Microseconds since the epoch at which the last record was stamped; 0 where the last line tells of none."""
+        length = 1 << 16
+        while True:
+            start = max(0, self.size - length)
+            data = os.pread(self._file, self.size - start, start)
+            newline = data.rfind(b"\n", 0, len(data) - 1)
+            if newline >= 0 or start == 0 or length >= _LAST_LINE_MAX:
+                ts = raw_ts(data[newline + 1 :].rstrip(b"\n"))
+                return instant_micros(ts) if ts else 0
+            length *= 8
+
+    def close(self) -> None:
+        """Give back the file."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1

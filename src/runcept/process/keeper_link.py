@@ -1,0 +1,327 @@
+"""The daemon's end of the connection to the keeper, and the start of a keeper where there is none. No policy.
+
+JSON lines. Requests `{"id", "op", …}` are answered by `{"id", "result"}` or `{"id", "error": {stage, errno, strerror,
+path}}`; the keeper tells `{"event": "bytes", "key", "size"}` and `{"event": "exited", "key", "code", "signal", "at",
+"size"}` of its own accord. Stages of an error: prepare, fork, chdir, exec (a spawn that failed there), gone, busy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+import runcept
+from runcept.errors import (
+    CommandIsDirectory,
+    CommandNotExecutable,
+    CommandNotFound,
+    KeeperLost,
+    SpawnRefused,
+    StartError,
+    WorkingDirectoryUnusable,
+)
+from runcept.paths import ensure_home, ensure_private, socket_path
+from runcept.process.identity import start_time as start_time_of
+
+__all__ = ["Exit", "HeldRun", "KeeperLink"]
+
+_START_SECONDS = 5.0
+_ANSWER_SECONDS = 30.0
+"""A spawn waits for its execve(2); chdir into a network directory may take its time."""
+_LOCKED = 3
+"""Exit status of a keeper that found another one."""
+
+
+class Exit(msgspec.Struct, frozen=True):
+    """How a main process ended: by itself, by a signal, or (both null) nobody knows. `at`: seconds since the epoch."""
+
+    code: int | None
+    signal: int | None
+    at: float
+    size: int = 0
+    """Bytes that its spool held then; in the keeper's own record alone."""
+
+
+class HeldRun(msgspec.Struct, frozen=True):
+    """A run that the keeper holds. `size`: bytes in its spool since its start. `meta`: what was given to spawn."""
+
+    key: str
+    pid: int
+    start_time: int
+    size: int = 0
+    started_at: float | None = None
+    """Seconds since the epoch; None for an adopted one."""
+    exit: Exit | None = None
+    meta: Any = None
+
+
+class KeeperLink(asyncio.Protocol):
+    """A connection that has said hello. Every method raises KeeperLost once the keeper is gone.
+
+    `on_bytes(key, size)` and `on_exited(key, code, signal, at, size)` are called in the order in which the keeper told,
+    and never before the `spawn` or `adopt` of that key has returned to who awaits it directly.
+    """
+
+    def __init__(
+        self,
+        on_bytes: Callable[[str, int], None],
+        on_exited: Callable[[str, int | None, int | None, float, int], None],
+        on_lost: Callable[[], None],
+    ) -> None:
+        self._on_bytes, self._on_exited, self._on_lost = on_bytes, on_exited, on_lost
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._unread = bytearray()
+        self._pending: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._requests = 0
+        self._is_ours = True
+        self.pid = 0
+        self.version = ""
+        self.runs: list[HeldRun] = []
+        """What the keeper held at the hello."""
+
+    @classmethod
+    async def connect(
+        cls,
+        home: str,
+        restart_argv: Sequence[str] | None,
+        on_bytes: Callable[[str, int], None],
+        on_exited: Callable[[str, int | None, int | None, float, int], None],
+        on_lost: Callable[[], None],
+        *,
+        options: Sequence[str] = (),
+    ) -> KeeperLink:
+        """Connect to the home's keeper, or start one, and say hello; KeeperLost after 5 s without.
+
+        `restart_argv`: how the keeper is to start this daemon again; None: not at all. `on_lost` is called once, when
+        the keeper has ended. `options` go to a keeper that is started.
+        """
+        ensure_home(home)
+        path = socket_path(home, "keeper")
+        ensure_private(os.path.dirname(path))
+        starting = _Starting(home, path, options)
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                while True:
+                    link = cls(on_bytes, on_exited, on_lost)
+                    if await link._reach(path) and await link._greet(restart_argv):
+                        return link
+                    starting.attend()
+                    await asyncio.sleep(0.005)
+        except TimeoutError:
+            raise KeeperLost(f"nobody answered at {path} within {_START_SECONDS:g} s") from None
+
+    async def _reach(self, path: str) -> bool:
+        """Whether somebody listens."""
+        try:
+            await self._loop.create_unix_connection(lambda: self, path)
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+        return True
+
+    async def _greet(self, restart_argv: Sequence[str] | None) -> bool:
+        """Say how to start this daemon again, and hear what is held; False where a dying keeper was reached."""
+        on_lost, self._on_lost = self._on_lost, lambda: None
+        try:
+            hello = await self._ask("hello", restart=restart_argv and list(restart_argv))
+        except KeeperLost:
+            return False
+        except BaseException:
+            self.close()
+            raise
+        self._on_lost = on_lost
+        self.pid, self.version = hello["pid"], hello["version"]
+        self.runs = [_held(entry) for entry in hello["runs"]]
+        return True
+
+    async def spawn(
+        self, *, key: str, directory: str, argv: Sequence[str], env: Mapping[str, str], cwd: str, meta: Any = None
+    ) -> HeldRun:
+        """Start a program with exactly `env`, in a session of its own; StartError says why that could not be.
+
+        What it writes is spooled to `directory`, which the keeper makes and the caller removes, after a failure too.
+        """
+        try:
+            return _held(
+                await self._ask(
+                    "spawn", key=key, directory=directory, argv=list(argv), env=dict(env), cwd=cwd, meta=meta
+                )
+            )
+        except _Refused as refused:
+            raise _start_error(refused, argv[0], env, cwd) from None
+
+    async def adopt(self, *, key: str, directory: str, pid: int, start_time: int, meta: Any = None) -> HeldRun:
+        """Let this keeper hold a process that an earlier one spawned; ProcessLookupError where it lives no more,
+        OSError where its directory is not what it was.
+        """
+        if start_time_of(pid) != start_time:
+            raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH), key)
+        try:
+            entry = await self._ask("adopt", key=key, directory=directory, pid=pid, start_time=start_time, meta=meta)
+        except _Refused as refused:
+            raise OSError(refused.number, refused.why, key) from None
+        return _held(entry)
+
+    async def signal(self, key: str, number: int, *, group: bool = False) -> None:
+        """Signal the main process or its process group; ProcessLookupError where there is nobody."""
+        await self._ask("signal", key=key, signal=int(number), to="group" if group else "process")
+
+    async def release(self, key: str) -> int:
+        """Let the keeper forget a run that has ended; the final size of its spool. OSError EBUSY while it lives."""
+        size: int = (await self._ask("release", key=key))["size"]
+        return size
+
+    def consumed(self, key: str, offset: int) -> None:
+        """Tell how far the run's spool is in its log: the keeper stops reading where the backlog passes its bound."""
+        self._write({"op": "consumed", "key": key, "offset": offset})
+
+    async def goodbye(self) -> None:
+        """Leave on purpose: the keeper goes on, and does not start the daemon again."""
+        await self._ask("goodbye")
+        self.close()
+
+    async def shutdown(self) -> None:
+        """End the keeper and the connection; OSError EBUSY while it holds a run."""
+        await self._ask("shutdown")
+        self.close()
+
+    def close(self) -> None:
+        """Hang up without a word: to the keeper this daemon has died. `on_lost` is not called."""
+        self._is_ours = False
+        if self._transport is not None:
+            self._transport.close()
+
+    async def _ask(self, operation: str, **parameters: Any) -> dict[str, Any]:
+        self._requests += 1
+        number = self._requests
+        answer: asyncio.Future[dict[str, Any]] = self._loop.create_future()
+        self._pending[number] = answer
+        try:
+            self._write({"id": number, "op": operation, **parameters})
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                return await answer
+        except TimeoutError:
+            raise KeeperLost(f"no answer to {operation} within {_ANSWER_SECONDS:g} s") from None
+        finally:
+            del self._pending[number]
+
+    def _write(self, message: dict[str, Any]) -> None:
+        if self._transport is None or self._transport.is_closing():
+            raise KeeperLost("the connection is closed")
+        self._transport.write(json.dumps(message).encode("ascii") + b"\n")
+
+    # ----------------------------------------------------------------------------------- asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101  a stream socket's is one
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Take the complete lines, in order; events wait their turn behind the tasks that answers have woken."""
+        *lines, self._unread = (self._unread + data).split(b"\n")
+        for line in lines:
+            message = json.loads(line)
+            if "event" in message:
+                self._loop.call_soon(self._tell, message)
+            elif (answer := self._pending.get(message["id"])) and not answer.done():
+                if "error" in message:
+                    answer.set_exception(_refusal(message["error"]))
+                else:
+                    answer.set_result(message["result"])
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        """Fail what is asked, and say so once."""
+        for answer in self._pending.values():
+            if not answer.done():
+                answer.set_exception(KeeperLost("it ended"))
+        if self._is_ours:
+            self._is_ours = False
+            self._on_lost()
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        if message["event"] == "bytes":
+            self._on_bytes(message["key"], message["size"])
+        else:
+            self._on_exited(message["key"], message["code"], message["signal"], message["at"], message["size"])
+
+
+class _Refused(Exception):
+    """A spawn that failed: stage, errno, sentence."""
+
+    def __init__(self, stage: str, number: int, why: str) -> None:
+        super().__init__(stage, number, why)
+        self.stage, self.number, self.why = stage, number, why
+
+
+def _refusal(error: dict[str, Any]) -> Exception:
+    stage, number, why = error["stage"], error["errno"], error["strerror"]
+    if stage in ("gone", "busy"):
+        return OSError(number, why, error["path"])  # ESRCH makes it a ProcessLookupError
+    return _Refused(stage, number, why)
+
+
+def _held(entry: dict[str, Any]) -> HeldRun:
+    """`start_time` by our own means where the keeper's portable half knows none: a held pid is not recycled."""
+    if entry["start_time"] is None:
+        entry = entry | {"start_time": start_time_of(entry["pid"]) or 0}
+    return msgspec.convert(entry, HeldRun)
+
+
+def _start_error(refused: _Refused, command: str, env: Mapping[str, str], cwd: str) -> StartError:
+    """The sentence for a failed spawn: chdir(2) or execvpe(3) have said little, a look at the file says more."""
+    if refused.stage == "chdir":
+        reasons = {errno.ENOENT: "it does not exist", errno.ENOTDIR: "it is not a directory"}
+        return WorkingDirectoryUnusable(cwd, reasons.get(refused.number, refused.why.lower()))
+    if refused.stage == "exec" and refused.number in (errno.ENOENT, errno.ENOTDIR, errno.EACCES):
+        named = os.path.join(cwd, command) if "/" in command else None
+        path = named or shutil.which(command, os.F_OK, env.get("PATH", os.defpath))
+        if path is None or not os.path.exists(path):
+            return CommandNotFound(command)
+        if os.path.isdir(path):
+            return CommandIsDirectory(command)
+        if refused.number != errno.EACCES:
+            return SpawnRefused(command, "the interpreter that its first line names does not exist")
+        if not os.access(path, os.X_OK):
+            return CommandNotExecutable(path)
+    return SpawnRefused(command, refused.why.lower())
+
+
+class _Starting:
+    """The start of a keeper, at most one at a time, while nobody answers at `path`."""
+
+    def __init__(self, home: str, path: str, options: Sequence[str]) -> None:
+        program = os.path.join(os.path.dirname(runcept.__file__), "keeper")
+        self._command = [sys.executable, "-I", "-S", "-X", "utf8", program, home, path, *options]
+        self._keeper: subprocess.Popen[bytes] | None = None
+
+    def attend(self) -> None:
+        """Start one, and another where that one found a keeper that is on its way in or out; KeeperLost: it failed."""
+        status = self._keeper.returncode if self._keeper is not None else _LOCKED
+        if status == _LOCKED:
+            self._keeper = self._start()
+        elif status is not None:
+            raise KeeperLost(f"it ended at once with status {status}")
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        """Start it to outlive us: own session, nothing of ours open. A thread reaps it if it ends before us."""
+        keeper = subprocess.Popen(
+            self._command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            start_new_session=True,
+        )
+        threading.Thread(target=keeper.wait, name="keeper", daemon=True).start()
+        return keeper

@@ -1,0 +1,133 @@
+"""Facts about processes and sockets from /proc, proc(5). `portable` is the twin, function by function. It only looks.
+
+A process may go at any moment between two looks, so nothing here raises where it has; and one of another user is passed
+over where the kernel hides it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Mapping
+
+from runcept.process.entry import Entry
+
+__all__ = ["boot_id", "carries", "command_of", "entries", "entry", "listening"]
+
+_LISTEN = b"0A"  # TCP_LISTEN of include/net/tcp_states.h
+_LOOKS_MAX = 20
+_TICK = 1 / os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def boot_id() -> str:
+    """Changes with every boot."""
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return file.read().strip()
+
+
+def entry(pid: int) -> Entry | None:
+    """One row, with the start time in clock ticks since the boot; also of a zombie; None where there is none."""
+    try:
+        descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        fields = (
+            os.read(descriptor, 4096).rpartition(b")")[2].split()
+        )  # from the third on: the second may hold anything
+    except ProcessLookupError:
+        return None
+    finally:
+        os.close(descriptor)
+    return Entry(
+        pid=pid,
+        parent=int(fields[1]),
+        group=int(fields[2]),
+        session=int(fields[3]),
+        start_time=int(fields[19]),
+        is_zombie=fields[0] in (b"Z", b"X"),
+        cpu_seconds=(int(fields[11]) + int(fields[12])) * _TICK,
+        memory_bytes=int(fields[21]) * _PAGE,
+    )
+
+
+def entries() -> Iterable[Entry]:
+    """All rows that can be seen: every process that lived when the last look at the names began, at least.
+
+    Looking takes milliseconds, in which a process may have been born and its parent have died; so names are looked at
+    again until none is new. A chain that forks ever anew cannot slip through between two rows.
+    """
+    seen: set[str] = set()
+    for _ in range(_LOOKS_MAX):
+        new = {name for name in os.listdir("/proc") if name.isdigit()} - seen
+        if not new:
+            return
+        seen |= new
+        yield from filter(None, map(entry, map(int, new)))
+
+
+def command_of(pid: int) -> str:
+    """Its command line as one would type it, its name in brackets where it has none, "" where it is gone."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            words = file.read().rstrip(b"\0").split(b"\0")
+        if words != [b""]:
+            return b" ".join(words).decode(errors="replace")
+        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as name:
+            return f"[{name.read().strip()}]"
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def carries(pid: int, marker: Mapping[str, str]) -> bool | None:
+    """Whether all these variables were in its environment when it was executed; None where it has ended meanwhile."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            content = file.read()
+    except PermissionError:
+        return False
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    if not content and ((now := entry(pid)) is None or now.is_zombie):
+        return None
+    variables = set(content.split(b"\0"))
+    return all(f"{name}={value}".encode(errors="surrogateescape") in variables for name, value in marker.items())
+
+
+def listening(pids: Iterable[int], only: Collection[int] | None = None) -> dict[int, set[int]]:
+    """The TCP ports, of any address, that each of the processes listens on; pids without any are left out.
+
+    `only`: look for these ports alone.
+    """
+    ports = {inode: port for inode, port in _listeners() if only is None or port in only}
+    found = {pid: {ports[inode] for inode in _inodes(pid) if inode in ports} for pid in pids} if ports else {}
+    return {pid: theirs for pid, theirs in found.items() if theirs}
+
+
+def _listeners() -> Iterable[tuple[bytes, int]]:
+    """("socket:[INODE]", port) of every listening socket of our network namespace."""
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            with open(table, "rb") as file:
+                rows = file.read().splitlines()[1:]
+        except FileNotFoundError:  # a kernel without IPv6
+            continue
+        for row in rows:
+            fields = row.split(None, 10)
+            if fields[3] == _LISTEN:
+                yield b"socket:[" + fields[9] + b"]", int(fields[1].rpartition(b":")[2], 16)
+
+
+def _inodes(pid: int) -> Iterable[bytes]:
+    directory = b"/proc/%d/fd/" % pid
+    try:
+        descriptors = os.listdir(directory)
+    except (FileNotFoundError, PermissionError, ProcessLookupError):
+        return
+    for descriptor in descriptors:
+        try:
+            yield os.readlink(directory + descriptor)
+        except PermissionError:
+            return
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # closed meanwhile

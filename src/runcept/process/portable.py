@@ -1,0 +1,79 @@
+"""Facts about processes and sockets from psutil, for systems without /proc: the twin of `linux`. It only looks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Mapping
+
+import psutil  # type: ignore[import-untyped]  # it ships no types
+
+from runcept.process.entry import Entry
+
+__all__ = ["boot_id", "carries", "command_of", "entries", "entry", "listening"]
+
+
+def boot_id() -> str:
+    """Changes with every boot."""
+    return f"booted-at-{psutil.boot_time():.0f}"
+
+
+def entry(pid: int) -> Entry | None:
+    """One row, with the start time in hundredths of a second since the epoch; also of a zombie; None for none."""
+    try:
+        process = psutil.Process(pid)
+        with process.oneshot():
+            is_zombie = process.status() == psutil.STATUS_ZOMBIE
+            cpu = process.cpu_times()
+            return Entry(
+                pid=pid,
+                parent=process.ppid(),
+                group=os.getpgid(pid),
+                session=os.getsid(pid),
+                start_time=int(process.create_time() * 100),
+                is_zombie=is_zombie,
+                cpu_seconds=cpu.user + cpu.system,
+                memory_bytes=0 if is_zombie else process.memory_info().rss,
+            )
+    except (psutil.Error, ProcessLookupError, PermissionError):  # gone, or another user's: then none of ours
+        return None
+
+
+def entries() -> Iterable[Entry]:
+    """All rows that can be seen."""
+    for pid in psutil.pids():
+        if found := entry(pid):
+            yield found
+
+
+def command_of(pid: int) -> str:
+    """Its command line as one would type it, its name in brackets where it has none, "" where it is gone."""
+    try:
+        process = psutil.Process(pid)
+        return " ".join(process.cmdline()) or f"[{process.name()}]"
+    except psutil.Error:
+        return ""
+
+
+def carries(pid: int, marker: Mapping[str, str]) -> bool | None:
+    """Whether all these variables were in its environment when it was executed; None where it has ended meanwhile."""
+    try:
+        environ = psutil.Process(pid).environ()
+    except psutil.NoSuchProcess:  # a zombie too
+        return None
+    except psutil.Error:
+        return False
+    return all(environ.get(name) == value for name, value in marker.items())
+
+
+def listening(pids: Iterable[int], only: Collection[int] | None = None) -> dict[int, set[int]]:
+    """The TCP ports, of any address, that each of the processes listens on; pids without any are left out."""
+    found: dict[int, set[int]] = {}
+    for pid in pids:
+        try:
+            connections = psutil.Process(pid).net_connections("tcp")
+        except psutil.Error:
+            continue
+        ports = {each.laddr.port for each in connections if each.status == psutil.CONN_LISTEN}
+        if theirs := ports if only is None else ports & set(only):
+            found[pid] = theirs
+    return found

@@ -1,0 +1,185 @@
+"""Asks once whether a process is healthy: an HTTP GET, a TCP connection, a command. `log://` is the log's matter.
+
+Decides nothing: how often to ask and what an answer means is the scheduler's. Each probe ends within its timeout.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import ssl
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from runcept.core.model import HealthCheck, Probe
+from runcept.units import format_duration
+
+__all__ = ["ProbeResult", "probe"]
+
+_STATUS_LINE_MAX = 8192
+_OUTPUT_MAX = 65536
+_TEXT_MAX = 200
+_Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+_LOCAL = {"localhost", "127.0.0.1", "::1"}
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """One answer. `detail` is a short sentence for a person, also of a success; `seconds` is what the probe took."""
+
+    ok: bool
+    detail: str
+    seconds: float
+
+
+async def probe(check: HealthCheck, *, cwd: str, env: Mapping[str, str], shell: Sequence[str]) -> ProbeResult:
+    """Ask once. `cwd`, `env` and `shell` are for cmd:// alone. Whatever goes wrong is an answer, not an error."""
+    begun = time.monotonic()
+    try:
+        async with asyncio.timeout(check.timeout):
+            match check.probe:
+                case Probe.HTTP:
+                    ok, detail = await _http(check)
+                case Probe.TCP:
+                    ok, detail = await _tcp(check)
+                case Probe.CMD:
+                    ok, detail = await _command(check, cwd, env, shell)
+                case Probe.LOG:
+                    raise ValueError("a log:// check is answered by the log")
+    except TimeoutError:
+        ok, detail = False, f"no answer within {format_duration(check.timeout)} from {_short(check.url)}"
+    except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
+        ok, detail = False, f"{_short(check.url)} {_reason(error)}"
+    return ProbeResult(ok, detail, time.monotonic() - begun)
+
+
+async def _tcp(check: HealthCheck) -> tuple[bool, str]:
+    host, _, port = check.target.rpartition(":")
+    _, writer = await _connect(host.strip("[]"), int(port))
+    await _hang_up(writer)
+    return True, f"{check.url} accepted the connection"
+
+
+async def _http(check: HealthCheck) -> tuple[bool, str]:
+    url = urlsplit(check.target)
+    trust = _trust(url.hostname or "") if url.scheme == "https" else None
+    reader, writer = await _connect(url.hostname or "", url.port or (443 if trust else 80), trust)
+    path = (url.path or "/") + (f"?{url.query}" if url.query else "")
+    try:
+        request = f"GET {path} HTTP/1.1\r\nHost: {url.netloc.rpartition('@')[2]}\r\nUser-Agent: runcept\r\n"
+        writer.write(f"{request}Accept: */*\r\nConnection: close\r\n\r\n".encode("ascii", errors="backslashreplace"))
+        line = await reader.readuntil(b"\n")
+    finally:
+        await _hang_up(writer)
+    version, _, rest = line.decode("latin-1").strip().partition(" ")
+    number = rest[:3]
+    if not version.startswith("HTTP/") or not number.isdigit():
+        return False, f"{_short(check.url)} does not speak HTTP"
+    status = int(number)
+    ok = status in check.status if check.status else 200 <= status < 400
+    return ok, f"GET {path} answered {status}"
+
+
+def _trust(host: str) -> ssl.SSLContext:
+    """Certificates are verified, except of this very machine, where development servers make their own."""
+    context = ssl.create_default_context()
+    if host in _LOCAL:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+async def _connect(host: str, port: int, trust: ssl.SSLContext | None = None) -> _Streams:
+    """Try every address of the name in turn, for localhost both families whatever the name service says."""
+    if host == "localhost":
+        addresses = ["127.0.0.1", "::1"]
+    else:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        addresses = [str(entry[4][0]) for entry in found]
+    failures: list[OSError] = []
+    for address in dict.fromkeys(addresses):
+        try:
+            return await asyncio.open_connection(
+                address, port, ssl=trust, server_hostname=host if trust else None, limit=_STATUS_LINE_MAX
+            )
+        except OSError as error:
+            failures.append(error)
+    raise failures[0]
+
+
+async def _hang_up(writer: asyncio.StreamWriter) -> None:
+    """Close without waiting for the other end: the answer is known."""
+    writer.transport.abort()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+
+
+async def _command(check: HealthCheck, cwd: str, env: Mapping[str, str], shell: Sequence[str]) -> tuple[bool, str]:
+    # A pipe of our own: with asyncio's, wait() would wait for whoever inherited it, not for the command alone.
+    reading, writing = os.pipe()
+    said = bytearray()
+    os.set_blocking(reading, False)
+    loop = asyncio.get_running_loop()
+    loop.add_reader(reading, _take, reading, said)
+    try:
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *shell,
+                check.target,
+                cwd=cwd,
+                env=dict(env),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=writing,
+                stderr=writing,
+                start_new_session=True,
+            )
+        finally:
+            os.close(writing)
+        try:
+            code = await process.wait()
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+        _take(reading, said)
+    finally:
+        loop.remove_reader(reading)
+        os.close(reading)
+    how = f"exited with {code}" if code >= 0 else f"was killed by {signal.Signals(-code).name}"
+    lines = said.decode(errors="replace").split("\n")
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return code == 0, f"`{_short(check.target)}` {how}" + (f": {_short(last)}" if last else "")
+
+
+def _take(reading: int, said: bytearray) -> None:
+    """Keep the end of what there is to read."""
+    with contextlib.suppress(BlockingIOError):
+        if chunk := os.read(reading, _OUTPUT_MAX):
+            said += chunk
+            del said[:-_OUTPUT_MAX]
+        else:
+            asyncio.get_running_loop().remove_reader(reading)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _TEXT_MAX else text[: _TEXT_MAX - 1] + "…"
+
+
+def _reason(error: Exception) -> str:
+    match error:
+        case ConnectionRefusedError():
+            return "refused the connection"
+        case socket.gaierror():
+            return "has a host name that cannot be resolved"
+        case ssl.SSLError():
+            return f"does not do TLS as it should: {error.reason or error}"
+        case asyncio.IncompleteReadError() | ConnectionResetError() | BrokenPipeError():
+            return "closed the connection without an answer"
+        case asyncio.LimitOverrunError():
+            return "does not speak HTTP"
+    return f"cannot be asked: {(getattr(error, 'strerror', None) or str(error)).lower()}"

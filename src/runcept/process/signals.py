@@ -1,0 +1,80 @@
+"""Signals that reach the process meant or nobody, and the sweep that leaves nothing of a run behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Collection
+from signal import SIGKILL, Signals
+
+from runcept.process.identity import start_time
+from runcept.process.members import Member
+
+__all__ = ["is_in_group", "send", "sweep"]
+
+_UNKILLABLE_SECONDS = 5.0
+_POLL_MIN, _POLL_MAX = 0.005, 0.1
+
+
+def send(member: Member, number: int) -> bool:
+    """Signal that very process: False where it is gone, its pid is somebody else's by now, or it is not ours to signal.
+
+    pidfd_open(2) first, then the start time: what the descriptor holds cannot change after the look. Elsewhere than on
+    Linux there is a moment between look and kill(2).
+    """
+    try:
+        if sys.platform != "linux":
+            if start_time(member.pid) != member.start_time:
+                return False
+            os.kill(member.pid, number)
+            return True
+        descriptor = os.pidfd_open(member.pid)
+        try:
+            if start_time(member.pid) != member.start_time:
+                return False
+            signal.pidfd_send_signal(descriptor, number)
+        finally:
+            os.close(descriptor)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
+def is_in_group(pid: int, leader: int | None) -> bool:
+    """Whether the process is in the group of this leader; one that is gone is."""
+    try:
+        return os.getpgid(pid) == leader
+    except ProcessLookupError:
+        return True
+
+
+async def sweep(
+    find_members: Callable[[], Collection[Member]], grace_signal: Signals, grace_seconds: float
+) -> list[Member]:
+    """End what `find_members` finds, and return what could not be ended, [] as a rule.
+
+    Each process gets the grace signal once, those that appear later too; SIGKILL, again and again, once the grace is
+    over. What is still there 5 s after the first SIGKILL is given up.
+    """
+    loop = asyncio.get_running_loop()
+    kill_at = loop.time() + grace_seconds
+    told: set[tuple[int, int]] = set()
+    pause = _POLL_MIN
+    while left := find_members():
+        now = loop.time()
+        if now >= kill_at + _UNKILLABLE_SECONDS:
+            return list(left)
+        for member in left:
+            if now >= kill_at:
+                send(member, SIGKILL)
+            elif (member.pid, member.start_time) not in told:
+                told.add((member.pid, member.start_time))
+                send(member, grace_signal)
+        if now < kill_at:
+            await asyncio.sleep(min(pause, kill_at - now))
+            pause = min(2 * pause, _POLL_MAX)
+        else:
+            await asyncio.sleep(_POLL_MIN)  # a chain that forks anew is caught by being quicker
+    return []

@@ -1,0 +1,12 @@
+"""The half that fits this system: `linux` or `portable`, which have the same functions. Nothing of its own."""
+
+from __future__ import annotations
+
+import sys
+
+if sys.platform == "linux":
+    from runcept.process.linux import boot_id, carries, command_of, entries, entry, listening
+else:
+    from runcept.process.portable import boot_id, carries, command_of, entries, entry, listening
+
+__all__ = ["boot_id", "carries", "command_of", "entries", "entry", "listening"]

@@ -1,0 +1,74 @@
+"""What runs use: memory, CPU, listening ports, for any number of them with one look at the process table."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable, Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from runcept.process import system
+from runcept.process.entry import Entry
+from runcept.process.members import Census, census, tree_of
+
+__all__ = ["Sampler", "Usage", "resident", "urls"]
+
+Key = TypeVar("Key", bound=Hashable)
+
+_DATABASES = frozenset({1433, 1521, 3306, 5432, 5433, 5672, 6379, 9042, 11211, 26257, 27017})
+"""Ports of servers that do not speak HTTP: SQL Server, Oracle, MySQL, PostgreSQL, AMQP, Redis, Cassandra, memcached,
+CockroachDB, MongoDB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the process tree of one run uses."""
+
+    memory_bytes: int
+    """Resident, summed over its processes: what they share counts for each."""
+    cpu_percent: float | None
+    """Of one core, since the sample before; None in the first."""
+    ports: tuple[int, ...]
+    """TCP ports, ascending, that one of its processes listens on."""
+    pids: tuple[int, ...]
+
+
+class Sampler(Generic[Key]):
+    """Remembers the sample before, which CPU time is counted from."""
+
+    def __init__(self) -> None:
+        self._before: dict[tuple[int, int], float] = {}
+        self._taken_at: float | None = None
+
+    def sample(self, leaders: Mapping[Key, int], *, with_ports: bool = True) -> dict[Key, Usage]:
+        """The usage of each key's process tree, by the pid of its main process. What has ended uses nothing."""
+        taken = census()
+        trees = {key: tree_of(taken, pid) for key, pid in leaders.items()}
+        everyone = [pid for tree in trees.values() for pid in tree]
+        holders = system.listening(everyone) if with_ports and everyone else {}
+        usages = {key: self._usage(taken, tree, holders) for key, tree in trees.items()}
+        self._before = {(e.pid, e.start_time): e.cpu_seconds for tree in trees.values() for e in tree.values()}
+        self._taken_at = taken.taken_at
+        return usages
+
+    def _usage(self, taken: Census, tree: Mapping[int, Entry], holders: Mapping[int, set[int]]) -> Usage:
+        percent = None
+        if self._taken_at is not None and taken.taken_at > self._taken_at:
+            used = sum(e.cpu_seconds - self._before.get((e.pid, e.start_time), 0.0) for e in tree.values())
+            percent = round(max(0.0, used) / (taken.taken_at - self._taken_at) * 100, 1)
+        return Usage(
+            memory_bytes=sum(entry.memory_bytes for entry in tree.values()),
+            cpu_percent=percent,
+            ports=tuple(sorted({port for pid in tree for port in holders.get(pid, ())})),
+            pids=tuple(sorted(tree)),
+        )
+
+
+def urls(ports: Collection[int]) -> list[str]:
+    """Where a browser may find something: every port but those of well-known databases and queues."""
+    return [f"http://localhost:{port}" for port in ports if port not in _DATABASES]
+
+
+def resident(pids: Collection[int]) -> int:
+    """Bytes of resident memory of just these processes, without their descendants."""
+    entries = census().entries
+    return sum(entries[pid].memory_bytes for pid in pids if pid in entries)

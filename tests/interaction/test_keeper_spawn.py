@@ -1,0 +1,201 @@
+"""What a process gets from the keeper, and what is said when it cannot be started: over both halves."""
+
+from __future__ import annotations
+
+import ast
+import errno
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.interaction.keeper_bench import Bench, bench
+from tests.support import wait_until
+
+from runcept.process.identity import start_time
+
+
+@pytest.fixture(params=["linux", "portable"])
+def keeper(request: pytest.FixtureRequest) -> Iterator[Bench]:
+    """A keeper, by what Linux has and by what every system has."""
+    with bench(*(["--portable"] if request.param == "portable" else [])) as made:
+        yield made
+
+
+def test_environment_is_exactly_what_was_given(keeper: Bench) -> None:
+    """Nothing is added, nothing changed: not by the keeper, not by a shell, also where it is not UTF-8."""
+    given = {"A": "$HOME %s 'x'\n\t", "EMPTY": "", "UMLAUT": "äß", "BYTES": os.fsdecode(b"\xff\xfe"), "PATH": "/bin"}
+    [(_, said)] = keeper.finish("env", "print(repr(open('/proc/self/environ','rb').read()))", env=given)
+    variables = ast.literal_eval(said.decode())
+    assert sorted(variables.split(b"\0")[:-1]) == sorted(os.fsencode(f"{k}={v}") for k, v in given.items())
+
+
+def test_working_directory_is_the_one_given(keeper: Bench, tmp_path: Path) -> None:
+    """Spaces and other letters than ASCII included."""
+    place = tmp_path / "ein Verzeichnis äöü"
+    place.mkdir()
+    said = keeper.finish("cwd", "import os; print(os.getcwd())", cwd=str(place))
+    assert said == [(0, f"{place}\n".encode())]
+
+
+def test_only_stdin_stdout_and_stderr_are_open(keeper: Bench) -> None:
+    """No lock, socket, pipe or file of the keeper reaches a child; stdin is /dev/null."""
+    keeper.spawn("other", ["sleep", "60"])
+    code = "import os; print(sorted(int(f) for f in os.listdir('/proc/self/fd'))[:-1], os.readlink('/proc/self/fd/0'))"
+    assert keeper.finish("fds", code) == [(0, b"[0, 1, 2] /dev/null\n")]
+
+
+def test_signals_have_their_defaults_and_none_is_blocked(keeper: Bench) -> None:
+    """The keeper ignores SIGINT, Python SIGPIPE; a child inherits neither, and no mask."""
+    keeper.spawn("signals", ["cat", "/proc/self/status"])
+    keeper.exited("signals")
+    status = dict(line.split(b":\t", 1) for line in keeper.output("signals").splitlines() if b":\t" in line)
+    assert [status[name] for name in (b"SigBlk", b"SigIgn", b"SigCgt")] == [b"0" * 16] * 3
+
+
+def test_it_leads_a_session_and_a_group_of_its_own(keeper: Bench) -> None:
+    """So that a terminal, the daemon or another run cannot signal it by accident."""
+    child = keeper.spawn("session", ["sleep", "60"])
+    assert os.getsid(child["pid"]) == os.getpgid(child["pid"]) == child["pid"]
+
+
+def test_file_limit_is_the_users(keeper: Bench) -> None:
+    """The keeper raises its own; a program that closes every possible descriptor must not pay for that."""
+    import resource
+
+    said = keeper.finish("limit", "import resource; print(*resource.getrlimit(resource.RLIMIT_NOFILE))")
+    assert said == [(0, "{} {}\n".format(*resource.getrlimit(resource.RLIMIT_NOFILE)).encode())]
+
+
+def test_command_is_searched_in_the_path_that_was_given(keeper: Bench, tmp_path: Path) -> None:
+    """Not in the keeper's; and a command with a slash is relative to the working directory."""
+    for place, word in (("bin", "found"), ("other", "wrong")):
+        (tmp_path / place).mkdir()
+        script = tmp_path / place / "tool"
+        script.write_text(f"#!/bin/sh\necho {word}\n")
+        script.chmod(0o755)
+    keeper.spawn("path", ["tool"], env={"PATH": f"/nowhere:{tmp_path}/bin:{tmp_path}/other"})
+    keeper.spawn("slash", ["bin/tool"], cwd=str(tmp_path))
+    for key in ("path", "slash"):
+        keeper.exited(key)
+        assert keeper.output(key) == b"found\n"
+
+
+@pytest.mark.parametrize(
+    ("argv", "cwd", "told"),
+    [
+        (["runcept-no-such-program"], "/", ("exec", errno.ENOENT)),
+        (["./no-such-program"], "/", ("exec", errno.ENOENT)),
+        (["./plain-file"], "{tmp}", ("exec", errno.EACCES)),
+        (["/etc"], "/", ("exec", errno.EACCES)),
+        (["sh"], "{tmp}/missing", ("chdir", errno.ENOENT)),
+        (["sh"], "{tmp}/plain-file", ("chdir", errno.ENOTDIR)),
+        (["a\0b"], "/", ("exec", errno.EINVAL)),
+    ],
+)
+def test_failure_is_told_by_stage_and_errno(
+    keeper: Bench, tmp_path: Path, argv: list[str], cwd: str, told: tuple[str, int]
+) -> None:
+    """The things that go wrong can be told apart, nothing is held, and the next start works."""
+    (tmp_path / "plain-file").write_text("text")
+    answer = keeper.spawn_request("bad", argv, cwd=cwd.format(tmp=tmp_path))
+    assert (answer["error"]["stage"], answer["error"]["errno"]) == told
+    assert keeper.connect()["runs"] == []
+    assert keeper.finish("good", "print(1)") == [(0, b"1\n")]
+
+
+@pytest.mark.parametrize(("end", "code", "number"), [
+    ("sys.exit(0)", 0, None),
+    ("sys.exit(3)", 3, None),
+    ("os._exit(255)", 255, None),
+    ("os.kill(os.getpid(), signal.SIGKILL)", None, signal.SIGKILL),
+    ("os.kill(os.getpid(), signal.SIGSEGV)", None, signal.SIGSEGV),
+    ("os.kill(os.getpid(), signal.SIGTERM)", None, signal.SIGTERM),
+])  # fmt: skip
+def test_exit_is_told_exactly(keeper: Bench, end: str, code: int | None, number: int | None) -> None:
+    """A code, or a signal and no code; and the record is on disk before the daemon hears of it."""
+    keeper.python("end", f"import os, signal, sys; print('last words', flush=True); {end}")
+    event = keeper.exited("end")
+    record = json.loads(Path(keeper.directory("end"), "exit.json").read_text())
+    assert (event["code"], event["signal"]) == (code, number) == (record["code"], record["signal"])
+    assert event["size"] == len("last words\n") == record["size"]
+    assert keeper.output("end") == b"last words\n"
+
+
+def test_record_of_a_run_is_there_when_its_program_begins(keeper: Bench) -> None:
+    """It is written before the exec, so a keeper killed at any instant leaves no program that nobody knows of."""
+    child = keeper.spawn("record", ["cat", keeper.directory("record") + "/run.json"], meta={"any": ["thing", None]})
+    keeper.exited("record")
+    about = json.loads(keeper.output("record"))
+    assert about["pid"] == child["pid"]
+    assert about["meta"] == {"any": ["thing", None]}
+    assert about["start_time"] == child["start_time"]
+
+
+def test_signals_reach_the_process_or_its_group(keeper: Bench) -> None:
+    """And who has ended is gone: no signal can hit a stranger."""
+    code = "import subprocess; p = subprocess.Popen(['sleep', '60']); print(p.pid, flush=True); p.wait(); print('gone')"
+    keeper.python("one", code)
+    keeper.python("all", code)
+    sleepers = [int(wait_until(lambda key=key: keeper.output(key))) for key in ("one", "all")]
+    keeper.ask("signal", key="one", signal=signal.SIGTERM, to="process")
+    keeper.ask("signal", key="all", signal=signal.SIGTERM, to="group")
+    for key in ("one", "all"):
+        assert keeper.exited(key)["signal"] == signal.SIGTERM
+    wait_until(lambda: start_time(sleepers[1]) is None, what="the end of the group")
+    assert start_time(sleepers[0]) is not None
+    keeper.ask("signal", key="one", signal=signal.SIGKILL, to="group")  # the zombie keeps the group's number
+    wait_until(lambda: start_time(sleepers[0]) is None, what="the end of what was left")
+    assert keeper.request("signal", key="one", signal=signal.SIGTERM, to="process")["error"]["stage"] == "gone"
+    assert keeper.request("signal", key="never", signal=signal.SIGTERM, to="process")["error"]["stage"] == "gone"
+
+
+def test_leader_stays_a_zombie_until_it_is_released(keeper: Bench) -> None:
+    """Its pid, group and session cannot become somebody else's while the daemon cleans up after it."""
+    child = keeper.python("held", "")
+    keeper.exited("held")
+    stat = Path(f"/proc/{child['pid']}/stat")
+    assert stat.read_text().rpartition(")")[2].split()[0] == "Z"
+    keeper.finish("another", "")  # a later SIGCHLD must not reap it either
+    assert stat.read_text().rpartition(")")[2].split()[0] == "Z"
+    keeper.ask("release", key="held")
+    assert not stat.exists()
+
+
+def test_release_of_a_living_one_is_refused(keeper: Bench) -> None:
+    """What lives is held."""
+    keeper.spawn("living", ["sleep", "60"])
+    assert keeper.request("release", key="living")["error"]["stage"] == "busy"
+    assert keeper.request("shutdown")["error"]["stage"] == "busy"
+
+
+def test_unknown_orphans_are_reaped_and_held_ones_are_not() -> None:
+    """A subreaper is handed everybody's orphans; only the leaders of runs stay zombies."""
+    with bench() as keeper:
+        code = """
+import os
+pid = os.fork()
+if pid == 0:
+    os.setsid()
+    if os.fork() == 0:
+        print(os.getpid(), flush=True)
+        os.read(0, 1)
+        os._exit(0)
+    os._exit(0)
+os.waitpid(pid, 0)
+"""
+        keeper.python("parent", code)
+        keeper.exited("parent")
+        orphan = int(keeper.output("parent"))
+        wait_until(lambda: not Path(f"/proc/{orphan}").exists(), what="reaping the orphan")
+        keeper.ask("release", key="parent")
+
+
+def test_interpreter_of_the_keeper_is_isolated(keeper: Bench) -> None:
+    """Nothing of the user's Python reaches it: no site-packages, no PYTHONPATH."""
+    arguments = Path(f"/proc/{keeper.keeper.pid}/cmdline").read_bytes().split(b"\0")
+    assert arguments[1:3] == [b"-I", b"-S"]
+    assert os.path.realpath(sys.executable) == os.readlink(f"/proc/{keeper.keeper.pid}/exe")

@@ -1,0 +1,243 @@
+"""What belongs to a run is found and ended, however it tries to get away; and nothing else is."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from tests.interaction.keeper_bench import Bench, bench
+from tests.support import wait_until
+
+from runcept.process import linux, members, portable
+from runcept.process.identity import start_time
+from runcept.process.members import Member
+from runcept.process.signals import send, sweep
+
+FAMILY = """
+import os, signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+def away(*steps):
+    # fork, do the steps, and become something that ignores SIGTERM
+    reading, writing = os.pipe()
+    if os.fork() == 0:
+        for step in steps: step()
+        os.write(writing, b'%d ' % os.getpid())
+        os.execve('/bin/sleep', ['sleep', '60'], environ)
+    os.write(1, os.read(reading, 20))
+def fork():
+    if os.fork(): os._exit(0)
+environ = dict(os.environ)
+away()
+away(os.setsid)
+away(fork)
+away(os.setsid, fork)
+environ = {}
+away()
+os.write(1, b'\\n')
+"""
+
+
+@pytest.fixture
+def keeper() -> Iterator[Bench]:
+    """A keeper that is the parent of orphans."""
+    with bench() as made:
+        yield made
+
+
+def marker(key: str) -> dict[str, str]:
+    """The variables of a run."""
+    return {"RUNCEPT_ENVIRONMENT": "/some/project äö", "RUNCEPT_PROCESS": key, "RUNCEPT_RUN": "1"}
+
+
+def family(keeper: Bench, key: str, then: str) -> tuple[int, set[int]]:
+    """A run with runaways: the pid of its leader, and theirs."""
+    leader = keeper.python(key, FAMILY + then, env={"PATH": os.environ["PATH"]} | marker(key))["pid"]
+    wait_until(lambda: keeper.output(key).endswith(b"\n"))
+    pids = {int(word) for word in keeper.output(key).split()}
+    keeper.pids |= pids
+    wait_until(lambda: all("sleep" in Path(f"/proc/{pid}/comm").read_text() for pid in pids))
+    return leader, pids
+
+
+def find(keeper: Bench, leader: int, key: str, others: set[int] | None = None) -> set[int]:
+    """The pids that belong to a run now."""
+    taken = members.census()
+    found = members.members_of(taken, leader, keeper.keeper.pid, marker(key), exclude=others or set())
+    return {member.pid for member in found}
+
+
+def test_runaways_belong_to_their_run_while_its_leader_lives(keeper: Bench) -> None:
+    """Another session, another parent, another environment: still members. The other run's are not."""
+    leader, runaways = family(keeper, "one", "signal.pause()")
+    other, others = family(keeper, "two", "signal.pause()")
+    assert find(keeper, leader, "one", {other}) == {leader} | runaways
+    assert find(keeper, other, "two", {leader}) == {other} | others
+
+
+def test_runaways_belong_to_their_run_when_its_leader_is_a_zombie_and_gone(keeper: Bench) -> None:
+    """Found by session, group, parents and marker; a zombie is no member."""
+    leader, runaways = family(keeper, "one", "")
+    other, others = family(keeper, "two", "signal.pause()")
+    keeper.exited("one")
+    assert find(keeper, leader, "one", {other}) == runaways
+    keeper.ask("release", key="one")
+    assert find(keeper, leader, "one", {other}) == runaways
+    assert find(keeper, other, "two") == {other} | others
+
+
+def test_orphan_that_cleared_its_environment_is_known_from_before(keeper: Bench) -> None:
+    """It has another session and no marker: that it was a descendant once is all that tells."""
+    code = """
+import os, signal
+if os.fork() == 0:
+    os.setsid()
+    if os.fork(): signal.pause()
+    os.write(1, b'%d\\n' % os.getpid())
+    os.execve('/bin/sleep', ['sleep', '60'], {})
+signal.pause()
+"""
+    leader = keeper.python("one", code, env=marker("one"))["pid"]
+    orphan = int(wait_until(lambda: keeper.output("one")))
+    between = next(pid for pid in find(keeper, leader, "one") if pid not in (leader, orphan))
+    keeper.pids.add(between)
+    assert orphan in find(keeper, leader, "one")
+    os.kill(between, signal.SIGKILL)
+    os.kill(leader, signal.SIGKILL)
+    keeper.exited("one")
+    wait_until(lambda: start_time(between) is None)
+    assert find(keeper, leader, "one") == {orphan}
+
+
+def test_recycled_pid_of_a_leader_is_not_a_member(keeper: Bench) -> None:
+    """Where nobody holds the zombie, the leader's start time tells."""
+    with subprocess.Popen(["sleep", "60"], start_new_session=True) as stranger:
+        try:
+            taken = members.census()
+            held = members.members_of(taken, stranger.pid, keeper.keeper.pid, marker("x"), start_time=1)
+            assert held == []
+        finally:
+            stranger.kill()
+
+
+def test_shared_census_is_never_older_than_the_run(keeper: Bench) -> None:
+    """Thirty runs in a row: each sees what its leader left behind, however quick it was."""
+    for number in range(30):
+        key = f"run-{number}"
+        members.members(1, keeper.keeper.pid, {})
+        leader = keeper.spawn(key, ["sh", "-c", "sleep 60 & :"])["pid"]
+        keeper.exited(key)
+        left = members.members(leader, keeper.keeper.pid, marker(key))
+        assert len(left) == 1, left
+
+
+def living(pids: set[int]) -> set[int]:
+    """Those that have not ended."""
+    entries = {pid: linux.entry(pid) for pid in pids}
+    return {pid for pid, entry in entries.items() if entry and not entry.is_zombie}
+
+
+@pytest.mark.parametrize("then", ["signal.pause()", ""], ids=["leader lives", "leader ended"])
+def test_sweep_leaves_nothing_behind(keeper: Bench, then: str) -> None:
+    """Everything ignores SIGTERM: the grace is waited for, then SIGKILL ends all, and nothing of the other run."""
+    leader, runaways = family(keeper, "one", then)
+    other, others = family(keeper, "two", "signal.pause()")
+
+    def find_members() -> list[Member]:
+        return members.members(leader, keeper.keeper.pid, marker("one"), exclude={other})
+
+    async def timed() -> float:
+        begun = asyncio.get_running_loop().time()
+        assert await sweep(find_members, signal.SIGTERM, 0.3) == []
+        return asyncio.get_running_loop().time() - begun
+
+    assert 0.3 <= asyncio.run(timed()) < 2
+    assert living({leader} | runaways) == set()
+    assert living({other} | others) == {other} | others
+
+
+def test_sweep_reaches_a_chain_that_forks_again_and_again(keeper: Bench) -> None:
+    """Each generation leaves its session and its parent within a few milliseconds."""
+    code = """
+import os, time
+end = time.monotonic() + 8  # a test that fails must not leave it behind
+while time.monotonic() < end:
+    if os.fork(): os._exit(0)
+    os.setsid()
+    time.sleep(0.002)
+"""
+    leader = keeper.python("chain", code, env={"PATH": os.environ["PATH"]} | marker("chain"))["pid"]
+    keeper.exited("chain")
+
+    def find_members() -> list[Member]:
+        return members.members(leader, keeper.keeper.pid, marker("chain"))
+
+    async def scene() -> list[Member]:
+        return await sweep(find_members, signal.SIGTERM, 0.0)
+
+    assert asyncio.run(scene()) == []
+    assert find(keeper, leader, "chain") == set()
+    children = Path(f"/proc/{keeper.keeper.pid}/task/{keeper.keeper.pid}/children")
+    wait_until(lambda: children.read_text().split() == [str(leader)], what="nothing but the zombie")
+
+
+def test_sweep_names_what_cannot_be_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that survives SIGKILL for 5 s (in the kernel, or another user's) is given up and named."""
+    monkeypatch.setattr("runcept.process.signals._UNKILLABLE_SECONDS", 0.1)
+    immortal = Member(2**22 + 1, 1, "a process in uninterruptible sleep")
+
+    async def scene() -> list[Member]:
+        return await sweep(lambda: [immortal], signal.SIGTERM, 0.05)
+
+    assert asyncio.run(scene()) == [immortal]
+
+
+def test_signal_reaches_the_very_process_or_nobody() -> None:
+    """A pid with another start time is a stranger, and is left alone."""
+    with subprocess.Popen(["sleep", "60"]) as child:
+        started = start_time(child.pid)
+        assert started is not None
+        assert not send(Member(child.pid, started + 1, ""), signal.SIGKILL)
+        assert child.poll() is None
+        assert send(Member(child.pid, started, ""), signal.SIGKILL)
+        assert child.wait(10) == -signal.SIGKILL
+    assert not send(Member(child.pid, started, ""), signal.SIGKILL)
+
+
+def test_both_halves_see_the_same(keeper: Bench) -> None:
+    """What /proc says and what psutil says of one process: parents, session, group, state, marker, command."""
+    held = keeper.python("held", "")["pid"]
+    keeper.exited("held")
+    env = {"PATH": os.environ["PATH"]} | marker("lives")
+    lives = keeper.spawn("lives", ["sleep", "60"], env=env)["pid"]
+
+    def facts(half: ModuleType, pid: int) -> Mapping[str, object]:
+        entry = half.entry(pid)
+        return {k: v for k, v in asdict(entry).items() if k not in ("start_time", "cpu_seconds", "memory_bytes")}
+
+    for pid in (held, lives, os.getpid()):
+        assert facts(linux, pid) == facts(portable, pid)
+    halves: list[ModuleType] = [linux, portable]
+    for half in halves:
+        assert half.entry(held).is_zombie
+        assert half.entry(2**22 + 1) is None
+        assert half.command_of(lives) == "sleep 60"
+        assert half.command_of(2**22 + 1) == ""
+        assert half.carries(lives, marker("lives"))
+        assert not half.carries(lives, marker("other"))
+        assert not half.carries(2**22 + 1, marker("lives"))
+        assert {os.getpid(), held, lives} <= {entry.pid for entry in half.entries()}
+        assert half.boot_id() == half.boot_id() != ""
+
+
+def test_halves_have_the_same_functions() -> None:
+    """So that either can stand behind `system`."""
+    assert sorted(linux.__all__) == sorted(portable.__all__)
+    assert sys.platform == "linux"

@@ -1,0 +1,47 @@
+"""What tests of every kind share: waiting with a bound, free ports, programs that a machine may lack."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import time
+from collections.abc import Callable
+from glob import glob
+from typing import TypeVar
+
+import pytest
+
+__all__ = ["free_ports", "program", "wait_until"]
+
+T = TypeVar("T")
+
+
+def wait_until(condition: Callable[[], T], seconds: float = 10, what: str = "the condition") -> T:
+    """The first true value of `condition`, asked every 20 ms; the test fails once `seconds` are over."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            pytest.fail(f"{what} did not come true within {seconds:g} s")
+        time.sleep(0.02)
+    return value
+
+
+def free_ports(count: int) -> list[int]:
+    """Different TCP ports of 127.0.0.1 that nobody listens on now."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [each.getsockname()[1] for each in sockets]
+
+
+def program(name: str) -> str:
+    """The path of a program that the machine may lack: the test is skipped where it is missing, but in CI it fails."""
+    debian_postgres = sorted(glob("/usr/lib/postgresql/*/bin"), reverse=True)  # not on PATH there
+    found = shutil.which(name, path=os.pathsep.join([*os.environ["PATH"].split(os.pathsep), *debian_postgres]))
+    if found is None:
+        reason = f"{name} is not installed here"
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{reason}, and CI installs it")
+        pytest.skip(reason)
+    return found

@@ -1,0 +1,123 @@
+"""Tables: plain and stable in a pipe, fitted to the width on a terminal."""
+
+from __future__ import annotations
+
+import pytest
+
+from runcept.cli.layout import Cell, Column, Row, Table, drawn_lines, width_of
+from runcept.cli.log_lines import Painter
+from runcept.cli.present import counted, process_table, short_path
+from runcept.cli.printable import printable
+from runcept.core.views import Health, ProcessView, State
+from runcept.logs.record import Line
+
+
+def view(name: str = "web", **facts: object) -> ProcessView:
+    return ProcessView(environment="/shop", name=name, **facts)  # type: ignore[arg-type]
+
+
+RUNNING = view(
+    state=State.RUNNING,
+    health=Health.HEALTHY,
+    pid=4711,
+    uptime_seconds=724.0,
+    cpu_percent=0.3,
+    memory_bytes=45_000_000,
+    restarts=2,
+    urls=["http://localhost:8000"],
+)
+FAILED = view("beat", state=State.FAILED, reason="exit code 127: sh: 1: celery: not found")
+
+
+def drawn(table: Table, width: int) -> list[str]:
+    return [line.plain for line in drawn_lines(table, width)]
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 160])
+def test_no_line_of_a_table_is_wider_than_the_terminal(width: int) -> None:
+    """What does not fit is left out or goes below, and never wraps into mush."""
+    lines = drawn(process_table([RUNNING, FAILED]), width)
+    assert max(width_of(line) for line in lines) <= width
+
+
+def test_the_least_important_columns_go_first() -> None:
+    """On 60 columns one sees the state and the address, and not the memory."""
+    title = drawn(process_table([RUNNING]), 60)[0]
+    assert "STATE" in title
+    assert "ADDRESS" in title
+    assert "MEM" not in title
+    assert "MEM" in drawn(process_table([RUNNING]), 120)[0]
+
+
+def test_a_reason_that_does_not_fit_beside_its_row_goes_below_it_in_full() -> None:
+    """The reason is what a person came for: it is never cut."""
+    lines = drawn(process_table([RUNNING, FAILED]), 60)
+    below = lines[[line.strip().startswith("✖ beat") for line in lines].index(True) + 1 :]
+    assert " ".join(" ".join(below).split()) == FAILED.reason
+
+
+def test_a_column_that_says_nothing_is_not_drawn_on_a_terminal() -> None:
+    """A project without health checks has no HEALTH column."""
+    assert "HEALTH" not in drawn(process_table([view(state=State.RUNNING, pid=1)]), 100)[0]
+
+
+def test_columns_stay_aligned_under_wide_characters() -> None:
+    """A CJK character takes two columns of a terminal."""
+    table = Table([Column("NAME"), Column("STATE")], [Row([Cell("数据"), Cell("up")]), Row([Cell("abc"), Cell("up")])])
+    title, first, second = drawn(table, 80)
+    assert title.index("STATE") == width_of(first[: first.index("up")]) == second.index("up")
+
+
+def test_states_are_counted_in_the_order_of_interest() -> None:
+    """What runs comes first."""
+    views = [view(state=State.STOPPED), FAILED, RUNNING, RUNNING]
+    assert [cell.text for cell in counted(views)] == ["2 running", "1 failed", "1 stopped"]
+
+
+def test_only_the_users_own_home_is_shortened() -> None:
+    """/home/annabel is not in /home/anna."""
+    assert short_path("/home/anna/shop", "/home/anna") == "~/shop"
+    assert short_path("/home/annabel/shop", "/home/anna") == "/home/annabel/shop"
+    assert short_path("/shop", "/") == "/shop"
+
+
+# ------------------------------------------------------------------------------------------- log lines
+
+
+def line(message: str, stream: str = "stdout", process: str = "web") -> Line:
+    return Line(ts=None, process=process, stream=stream, run=1, message=message)
+
+
+def test_names_are_aligned_and_streams_told_apart_without_colour() -> None:
+    """A pipe has marks where a terminal has colours."""
+    painter = Painter(["web", "worker"], ["web", "worker"], color=False)
+    said = [painter.text(line("a")), painter.text(line("b", "stderr", "worker")), painter.text(line("c", "runcept"))]
+    assert said == ["web    | a", "worker ! b", "web    * c"]
+
+
+def test_a_process_keeps_its_colour_whoever_is_shown() -> None:
+    """`logs worker` and `logs` agree."""
+    everybody = ["web", "worker", "beat"]
+    alone = Painter(["worker"], everybody, color=True).text(line("x", process="worker"))
+    among = Painter(everybody, everybody, color=True).text(line("x", process="worker"))
+    assert alone == among
+    assert alone.split("worker")[0] != Painter(everybody, everybody, color=True).text(line("x")).split("web")[0]
+
+
+@pytest.mark.parametrize(
+    ("message", "plain", "colored"),
+    [
+        ("plain", "plain", "plain"),
+        ("\x1b[32mok\x1b[0m", "ok", "\x1b[32mok\x1b[0m\x1b[0m"),
+        ("\x1b[2J\x1b[1;1Hgone", "gone", "gone"),
+        ("\x1b]0;title\x07text", "text", "text"),
+        ("10%\r50%\r100%", "100%", "100%"),
+        ("windows\r", "windows", "windows"),
+        ("bell\x07 null\x00", "bell\\x07 null\\x00", "bell\\x07 null\\x00"),
+        ("a\tb  ünï 数", "a\tb  ünï 数", "a\tb  ünï 数"),
+    ],
+)
+def test_a_message_cannot_move_the_cursor(message: str, plain: str, colored: str) -> None:
+    """Colours pass to a terminal; clearing the screen or setting its title does not."""
+    assert printable(message, color=False) == plain
+    assert printable(message, color=True) == colored

@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import gzip
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.records import said, started
+from tests.support import wait_until
+
+from runcept.logs.reader import Line, follow
+
+
+class Follower:
+    """Reads what `follow` gives in a thread, as a terminal would."""
+
+    def __init__(self, paths: dict[str, str], **choice: Any) -> None:
+        self.lines: list[Line] = []
+        self.times: list[float] = []
+        self._stop = threading.Event()
+        self._rounds = 0
+        self._lines = follow(paths, stop=self._idle, **choice)
+        self._thread = threading.Thread(target=self._run)
+
+    def start(self) -> None:
+        """Begin, and wait until there is nothing more to show."""
+        self._thread.start()
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until everything that is there was shown."""
+        rounds = self._rounds
+        wait_until(lambda: self._rounds > rounds + 1, what="a look at the log")
+
+    def end(self) -> None:
+        """Stop following."""
+        self._stop.set()
+        self._thread.join(timeout=10)
+        assert not self._thread.is_alive()
+
+    def messages(self) -> list[str]:
+        """What was shown so far."""
+        return [line.message for line in self.lines]
+
+    def _idle(self) -> bool:
+        self._rounds += 1
+        return self._stop.is_set()
+
+    def _run(self) -> None:
+        for line in self._lines:
+            self.lines.append(line)
+            self.times.append(time.monotonic())
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    """Where the log of `web` is, when it is."""
+    return tmp_path / "logs" / "web.jsonl"
+
+
+@pytest.fixture
+def followed(log: Path) -> Iterator[Callable[..., Follower]]:
+    """Begin to follow the log of `web`, and others that are named; all end with the test."""
+    begun: list[Follower] = []
+
+    def begin(*others: str, **choice: Any) -> Follower:
+        paths = {path.stem: str(path) for path in [log, *(log.with_stem(name) for name in others)]}
+        begun.append(Follower(paths, **choice))
+        begun[-1].start()
+        return begun[-1]
+
+    yield begin
+    for each in begun:
+        each.end()
+
+
+def append(log: Path, data: bytes) -> None:
+    """Write at the end of a log, making it if needed."""
+    log.parent.mkdir(exist_ok=True)
+    with log.open("ab") as file:
+        file.write(data)
+
+
+def test_what_is_there_comes_first_then_what_is_written(log: Path, followed: Callable[..., Follower]) -> None:
+    """The backlog is as long as asked for; nothing between it and what comes is missed or doubled."""
+    append(log, started(3) + said(range(1, 9)))
+    follower = followed(lines=2)
+    assert follower.messages() == ["line 7", "line 8"]
+    append(log, said([9]))
+    append(log, started(4, 10) + said([11]))
+    follower.settle()
+    assert follower.messages()[2:] == ["line 9", "run 4 started", "line 11"]
+    assert [line.run for line in follower.lines] == [3, 3, 3, 4, 4]
+
+
+def test_a_line_is_shown_soon_after_it_was_written(log: Path, followed: Callable[..., Follower]) -> None:
+    """Within 0.1 s, as the best of several tries shows; the others may have met a busy machine."""
+    append(log, b"")
+    follower = followed()
+    delays = []
+    for number in range(8):
+        append(log, said([number]))
+        written = time.monotonic()
+        wait_until(lambda count=number: len(follower.times) > count, what="the line")
+        delays.append(follower.times[number] - written)
+    assert min(delays) < 0.1
+
+
+def test_half_a_record_is_never_shown(log: Path, followed: Callable[..., Follower]) -> None:
+    """A record appears once all of it is there."""
+    record = said([1], "é" * 100)
+    follower = followed()
+    append(log, record[:70])
+    follower.settle()
+    assert follower.lines == []
+    append(log, record[70:])
+    follower.settle()
+    assert len(follower.lines) == 1
+
+
+def test_a_log_may_appear_vanish_and_come_again(log: Path, followed: Callable[..., Follower]) -> None:
+    """Following begins before the first start, and survives `rm -r` of the logs."""
+    follower = followed()
+    append(log, said([1]))
+    follower.settle()
+    shutil.rmtree(log.parent)
+    follower.settle()
+    append(log, said([2]))
+    follower.settle()
+    assert follower.messages() == ["line 1", "line 2"]
+
+
+def test_a_replaced_file_is_read_to_its_end_first(log: Path, followed: Callable[..., Follower]) -> None:
+    """Rotation costs no line, even several rotations between two looks, one of them compressed."""
+    append(log, said([1]))
+    follower = followed()
+    for number in range(2, 30, 3):
+        append(log, said([number]))
+        if number % 2:
+            log.rename(f"{log}.2")
+            Path(f"{log}.2.gz").write_bytes(gzip.compress(Path(f"{log}.2").read_bytes()))
+            os.unlink(f"{log}.2")
+        else:
+            log.rename(f"{log}.2")
+        append(log, said([number + 1]))
+        log.rename(f"{log}.1")
+        append(log, said([number + 2]))
+        follower.settle()
+    assert follower.messages() == [f"line {n}" for n in range(1, 32)]
+
+
+def test_a_truncated_log_is_read_from_its_new_beginning(log: Path, followed: Callable[..., Follower]) -> None:
+    """`> web.jsonl` by hand: what is written then is shown, also when there is soon more than before."""
+    append(log, said(range(1, 5)))
+    follower = followed(lines=0)
+    log.write_bytes(b"")
+    append(log, said([10]))
+    follower.settle()
+    log.write_bytes(said(range(20, 40)))
+    follower.settle()
+    assert follower.messages() == ["line 10", *(f"line {n}" for n in range(20, 40))]
+
+
+def test_records_that_a_writer_took_back_do_not_bring_all_again(log: Path, followed: Callable[..., Follower]) -> None:
+    """After a crash the last records are cut off and written again: what stood before them is not shown twice."""
+    whole = said(range(1, 50))
+    append(log, whole)
+    follower = followed(lines=1)
+    os.truncate(log, len(said(range(1, 49))))
+    follower.settle()
+    append(log, said([49, 50]))
+    follower.settle()
+    assert follower.messages() == ["line 49", "line 49", "line 50"]
+
+
+def test_several_logs_are_followed_at_once(log: Path, followed: Callable[..., Follower]) -> None:
+    """Their lines come in the order of time where they are read together, and filters hold for all."""
+    append(log, said([1, 3], "web"))
+    append(log.with_stem("worker"), said([2, 4], "worker"))
+    follower = followed("worker", grep="[1-9]$")
+    assert follower.messages() == ["web 1", "worker 2", "web 3", "worker 4"]
+    append(log, said([5, 10], "web"))
+    append(log.with_stem("worker"), said([6], "worker"))
+    follower.settle()
+    assert sorted(follower.messages()[4:]) == ["web 5", "worker 6"]
+
+
+def test_a_slow_reader_catches_up_without_loss(log: Path) -> None:
+    """What was written and rotated while nobody looked comes in full, in order."""
+    append(log, said([0]))
+    lines = follow({"web": str(log)}, stop=lambda: True)
+    assert next(lines).message == "line 0"
+    append(log, said(range(1, 3000)))
+    log.rename(f"{log}.1")
+    append(log, said(range(3000, 6000)))
+    assert [line.message for line in lines] == [f"line {n}" for n in range(1, 6000)]
