@@ -112,9 +112,9 @@ def test_a_silent_daemon_is_given_up_after_the_patience(home: str) -> None:
 
 def test_an_answer_of_another_shape_is_an_error_of_the_protocol(home: str) -> None:
     """A daemon of another version is not misread."""
-    with ScriptedDaemon(home, {"daemon_status": {"pid": "seven"}}), Connection(home) as connection:
-        with pytest.raises(BadRequest):
-            connection.call("daemon_status")
+    script = {"daemon_status": {"pid": "seven"}}
+    with ScriptedDaemon(home, script), Connection(home) as connection, pytest.raises(BadRequest):
+        connection.call("daemon_status")
 
 
 def test_what_json_cannot_carry_is_refused_before_it_is_sent(home: str) -> None:

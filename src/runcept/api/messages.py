@@ -87,6 +87,9 @@ class Restart(Waiting, frozen=True, kw_only=True):
 class Deactivate(Waiting, frozen=True, kw_only=True):
     """Stop every process of the environment, in reverse order of dependency."""
 
+    kill: bool = False
+    """Do not wait for their grace: SIGKILL at once."""
+
 
 class Status(OfEnvironment, frozen=True, kw_only=True):
     """One environment and its processes."""
@@ -110,6 +113,8 @@ class KillAll(Params, frozen=True, kw_only=True):
 
     timeout: float = 60.0
     progress: bool = False
+    kill: bool = False
+    """Do not wait for their grace: SIGKILL at once."""
 
 
 class StopDaemon(Params, frozen=True, kw_only=True):

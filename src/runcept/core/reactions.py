@@ -92,7 +92,9 @@ def unwant(life: Life, event: ev.StopRequested, context: Context) -> Effects:
     """Up, or on its way: the supervisor allows the stop when nothing that needs it runs."""
     del context
     life.wanted = life.restarting = False
-    life.stop_reason = event.reason
+    life.stop_reason, life.kill = event.reason, event.kill
+    if event.kill and life.state is State.STOPPING and life.deadline is not None:
+        return _kill(life, "SIGKILL was sent")
     return []
 
 
@@ -139,7 +141,7 @@ def spawn(life: Life, event: ev.StartAllowed, context: Context) -> Effects:
     life.run += 1
     life.pid, life.exit_code, life.exit_signal, life.exit_reason = None, None, None, ""
     life.started_at, life.ended_at, life.health, life.ports = None, None, Health.NONE, ()
-    life.ready = life.restarting = False
+    life.ready = life.restarting = life.kill = False
     life.stopping_for = ""
     _enter(life, State.STARTING, "is being started")
     return [Record(life.name, "starting", f"run {life.run}", {"run": life.run}), Spawn(life.name, life.run)]
@@ -221,6 +223,8 @@ def judge(life: Life, event: ev.HealthChanged, context: Context) -> Effects:
 def _begin_stop(life: Life, cause: Cause, reason: str, context: Context) -> Effects:
     process = context.process
     life.stopping_for, life.exit_reason = cause, reason
+    if life.kill and life.pid is not None:
+        return _kill(life, f"{reason}: SIGKILL was sent")
     grace = format_duration(process.stop_timeout)
     sentence = f"{reason}: {process.stop_signal} was sent, SIGKILL follows after {grace}"
     _enter(life, State.STOPPING, sentence, context.now + process.stop_timeout)
@@ -230,6 +234,8 @@ def _begin_stop(life: Life, cause: Cause, reason: str, context: Context) -> Effe
 def stop_newborn(life: Life, event: ev.Spawned, context: Context) -> Effects:
     """The stop came while the spawn was under way."""
     life.pid, life.ports, life.started_at, life.started = event.pid, event.ports, event.at, context.now
+    if life.kill:
+        return _kill(life, f"{life.stop_reason}: SIGKILL was sent")
     life.deadline = context.now + context.process.stop_timeout
     return [Signal(life.name, life.run, context.process.stop_signal)]
 
@@ -240,9 +246,11 @@ def lose_patience(life: Life, event: ev.DeadlineReached, context: Context) -> Ef
     if life.pid is None and life.ended_at is None:
         life.deadline = None  # the spawn is still under way; Spawned sets a new one
         return []
-    _enter(
-        life, State.STOPPING, f"did not end within {format_duration(context.process.stop_timeout)}: SIGKILL was sent"
-    )
+    return _kill(life, f"did not end within {format_duration(context.process.stop_timeout)}: SIGKILL was sent")
+
+
+def _kill(life: Life, reason: str) -> Effects:
+    _enter(life, State.STOPPING, reason)
     return [Kill(life.name, life.run)]
 
 

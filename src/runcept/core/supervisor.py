@@ -44,9 +44,9 @@ class Supervisor:
         wanted = self.plan.with_dependencies(named)
         return self._all([ev.StartRequested(name, rerun and name in named) for name in wanted], now)
 
-    def stop(self, names: Iterable[str], reason: str, now: float) -> list[Effect]:
-        """Somebody wants these down; what needs them goes down first."""
-        return self._all([ev.StopRequested(name, reason) for name in self.plan.with_dependents(names)], now)
+    def stop(self, names: Iterable[str], reason: str, now: float, *, kill: bool = False) -> list[Effect]:
+        """Somebody wants these down; what needs them goes down first. `kill`: without their grace."""
+        return self._all([ev.StopRequested(name, reason, kill) for name in self.plan.with_dependents(names)], now)
 
     def restart(self, names: Iterable[str], now: float, *, dependents: bool = False) -> list[Effect]:
         """Somebody wants these down and up again, with their dependencies up, and their dependents too if asked."""

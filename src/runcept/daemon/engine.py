@@ -125,9 +125,11 @@ class Engine:
         """Somebody wants these to run."""
         self._settle(environment, environment.supervisor.start(names, self.now(), rerun=rerun), actor)
 
-    def stop(self, environment: Environment, names: Iterable[str], actor: str, reason: str) -> None:
+    def stop(
+        self, environment: Environment, names: Iterable[str], actor: str, reason: str, *, kill: bool = False
+    ) -> None:
         """Somebody wants these down."""
-        self._settle(environment, environment.supervisor.stop(names, reason, self.now()), actor)
+        self._settle(environment, environment.supervisor.stop(names, reason, self.now(), kill=kill), actor)
 
     def restart(self, environment: Environment, names: Iterable[str], actor: str, *, dependents: bool) -> None:
         """Somebody wants these down and up again."""

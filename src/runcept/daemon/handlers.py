@@ -27,7 +27,8 @@ __all__ = ["Handlers", "Notify"]
 Notify = Callable[[ProcessView], None]
 """Tell the asking client that a process changed."""
 
-_TERMINAL = frozenset({State.EXITED, State.FAILED})
+_NO_LIMIT = 3600.0
+"""Seconds that `daemon stop` waits for graces, which are limits of their own."""
 
 
 def _is_down(life: Life) -> bool:
@@ -140,13 +141,14 @@ class Handlers:
         """Stop everything."""
         environment = self._known(params.environment)
         was_active = environment.is_active
-        outcome = await self._stopped_outcome(environment, list(environment.lives), params, notify)
+        names = list(environment.lives)
+        outcome = await self._stopped_outcome(environment, names, params, notify, kill=params.kill)
         if was_active:
             self._engine.record("deactivated", f"deactivated {environment.project.name}", params.actor, environment)
         return outcome
 
     async def _stopped_outcome(
-        self, environment: Environment, names: list[str], params: m.Waiting, notify: Notify
+        self, environment: Environment, names: list[str], params: m.Waiting, notify: Notify, *, kill: bool = False
     ) -> m.Outcome:
         chosen = environment.supervisor.plan.with_dependents(names)
         reason = f"stopped by request ({params.actor})"
@@ -155,7 +157,7 @@ class Handlers:
             chosen,
             params,
             notify,
-            begin=lambda: self._engine.stop(environment, names, params.actor, reason),
+            begin=lambda: self._engine.stop(environment, names, params.actor, reason, kill=kill),
             done=lambda name: _is_down(environment.lives[name]) or environment.lives[name].wanted,
             good=lambda name: environment.lives[name].state is State.STOPPED,
         )
@@ -255,6 +257,7 @@ class Handlers:
                     environment=environment.path,
                     timeout=params.timeout,
                     progress=params.progress,
+                    kill=params.kill,
                     actor=params.actor,
                 ),
                 notify,
@@ -286,7 +289,7 @@ class Handlers:
         """End, with the processes or without."""
         status = await self.daemon_status(m.NoParams(), notify)
         if params.processes:
-            await self.kill_all(m.KillAll(timeout=3600.0, actor=params.actor), notify)
+            await self.kill_all(m.KillAll(timeout=_NO_LIMIT, kill=params.kill, actor=params.actor), notify)
         self.stopping.set()
         return status
 

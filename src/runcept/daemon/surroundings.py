@@ -7,9 +7,9 @@ import os
 import pwd
 from collections.abc import Collection, Mapping
 
+import runcept.process.ports as tcp
 from runcept.core.model import Process
 from runcept.errors import PortTaken
-import runcept.process.ports as tcp
 
 __all__ = ["child_environ", "choose_ports", "login_environ"]
 

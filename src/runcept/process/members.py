@@ -111,7 +111,8 @@ def members(
     """
     global _last  # noqa: PLW0603  one look serves all who ask at the same time
     age = time.monotonic() - _last.taken_at
-    if age > max(_CENSUS_SHARED, _last.cost) or pid not in _last.entries:
+    has_it = pid in _last.entries and (start_time is None or _is(_last, pid, start_time))
+    if age > max(_CENSUS_SHARED, _last.cost) or not has_it:
         _last = census()
     return members_of(_last, pid, keeper_pid, marker, exclude, start_time=start_time)
 
