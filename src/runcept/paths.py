@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
-from hashlib import sha256
 
 from runcept.errors import HomeUnsafe
 
@@ -79,6 +78,8 @@ def socket_path(home_path: str, name: str = "daemon") -> str:
     direct = os.path.join(home_path, f"{name}.sock")
     if len(os.fsencode(direct)) <= SOCKET_PATH_MAX:
         return direct
+    from hashlib import sha256  # 2 ms that almost no command needs
+
     digest = sha256(os.fsencode(home_path)).hexdigest()[:32]
     return os.path.join(_TEMPORARY, f"runcept-{os.geteuid()}", f"{digest}-{name}.sock")
 

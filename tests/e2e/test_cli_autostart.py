@@ -1,4 +1,4 @@
-"""The daemon starts when a command needs it: once, quickly, with little of the caller's environment, or with a reason."""
+"""The daemon starts when a command needs it: once, with little of the caller's environment, or it says why not."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
-
 from tests.e2e.conftest import BIN, Project
 from tests.support import wait_until
 
@@ -73,12 +72,12 @@ def test_a_daemon_that_cannot_start_tells_why_at_once(project: Project) -> None:
     """Exit status 5 with its last words, well before the ten seconds are over."""
     project.write(EMPTY)
     project.home.mkdir(mode=0o700)
-    (project.home / "daemon.sock").mkdir()  # nothing can listen there
+    (project.home / "daemon.lock").mkdir()  # what no daemon can do without
     said = project.run("status", ok=False, timeout=8)
     assert said.returncode == 5
     assert said.stderr.startswith("runcept: the daemon did not start: ")
     assert "daemon.stderr" in said.stderr
-    (project.home / "daemon.sock").rmdir()
+    (project.home / "daemon.lock").rmdir()
 
 
 def test_a_home_with_a_long_path_works(project: Project) -> None:

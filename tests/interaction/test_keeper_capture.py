@@ -87,6 +87,16 @@ def test_backlog_stops_the_reading_and_consuming_resumes_it(half: list[str], tmp
         assert keeper.output("flood") == LINES
 
 
+def test_exit_is_told_after_the_last_byte_also_where_reading_had_stopped(half: list[str]) -> None:
+    """What the pipe holds at the exit is taken then, past the bound: the size that is told is all there was."""
+    with bench("--bound", "1", *half) as keeper:
+        keeper.python(
+            "end", "import os; os.write(1, b'first'); os.read(0, 1); os.write(1, b' last'); os.write(2, b'!')"
+        )
+        assert keeper.exited("end")["size"] == len("first last!")
+        assert keeper.output("end") == b"first last"
+
+
 def test_grandchild_that_holds_stdout_delays_nothing(keeper: Bench) -> None:
     """The exit is the leader's; what the grandchild writes later is still taken, until the release."""
     code = """

@@ -31,7 +31,7 @@ UP = {State.RUNNING, State.EXITED}
 
 
 class World:
-    """The operating system, as unpredictable as it is: it holds the pids and answers effects later, in its own order."""
+    """The operating system, unpredictable: it holds the pids and answers effects later, in its own order."""
 
     def __init__(self, project: Project, rng: random.Random) -> None:
         self.rng = rng
@@ -135,8 +135,8 @@ class World:
             case "start":
                 self.perform(supervisor.start(some, now, rerun=rng.random() < 0.5))
             case "stop":
-                self.exempt -= set(some)
-                self.perform(supervisor.stop(some, "stopped by request", now))
+                self.exempt -= {name for name in some if supervisor.lives[name].state is not State.STOPPING}
+                self.perform(supervisor.stop(some, "stopped by request", now, kill=rng.random() < 0.2))
             case "restart":
                 self.exempt |= set(some)
                 self.perform(supervisor.restart(some, now))

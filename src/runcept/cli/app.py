@@ -83,7 +83,8 @@ def run(arguments: Sequence[str], surroundings: Surroundings) -> int:
     except OSError as error:
         if error.errno not in {errno.ENOSPC, errno.EIO, errno.EBADF}:
             raise
-        return invocation.report(RunceptError(f"the output cannot be written: {error.strerror}"))
+        invocation.tell(f"runcept: the output cannot be written: {error.strerror}")  # with --json as well: it is full
+        return 1
 
 
 def _run(arguments: Sequence[str], invocation: Invocation) -> int:

@@ -158,7 +158,7 @@ class Capture:
 
     def _pump(self, key: str, tap: _Tap) -> bool:
         try:
-            moved = tap.writer.pump(_SLICE)
+            moved = tap.writer.pump(min(_SLICE, tap.size - tap.writer.offset))
         except OSError as error:
             tap.retry_at = time.monotonic() + _RETRY_SECONDS
             if not tap.failing:

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import signal
 import sys
 import termios
 import time
@@ -53,11 +54,14 @@ class Run:
                 os.mkfifo(run.path(name), 0o600)
             run._open()
             run.pid = launch(request, tuple(map(run.path, _STREAMS)), run._introduce)
+            run.watched = system.watch(run.pid)
+            run.about |= {"pid": run.pid, "start_time": system.start_time(run.pid)}
         except (OSError, Refused):
+            if run.pid:  # no descriptor left to watch it by: what cannot be held must not live
+                os.kill(run.pid, signal.SIGKILL)
+                os.waitpid(run.pid, 0)
             run.close()
             raise
-        run.watched = system.watch(run.pid)
-        run.about |= {"pid": run.pid, "start_time": system.start_time(run.pid)}
         return run
 
     @classmethod

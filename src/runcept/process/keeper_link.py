@@ -161,29 +161,33 @@ class KeeperLink(asyncio.Protocol):
             raise _start_error(refused, argv[0], env, cwd) from None
 
     async def adopt(self, *, key: str, directory: str, pid: int, start_time: int, meta: Any = None) -> HeldRun:
-        """Let this keeper hold a process that an earlier one spawned; ProcessLookupError where it lives no more,
-        OSError where its directory is not what it was.
+        """Let this keeper hold a process that an earlier one spawned; ProcessLookupError where it lives no more.
+
+        Another OSError where its directory is not what it was.
         """
         if start_time_of(pid) != start_time:
             raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH), key)
-        try:
-            entry = await self._ask("adopt", key=key, directory=directory, pid=pid, start_time=start_time, meta=meta)
-        except _Refused as refused:
-            raise OSError(refused.number, refused.why, key) from None
-        return _held(entry)
+        return _held(await self._ask("adopt", key=key, directory=directory, pid=pid, start_time=start_time, meta=meta))
 
     async def signal(self, key: str, number: int, *, group: bool = False) -> None:
         """Signal the main process or its process group; ProcessLookupError where there is nobody."""
         await self._ask("signal", key=key, signal=int(number), to="group" if group else "process")
 
     async def release(self, key: str) -> int:
-        """Let the keeper forget a run that has ended; the final size of its spool. OSError EBUSY while it lives."""
+        """Let the keeper forget a run that has ended; the final size of its spool.
+
+        OSError: EBUSY while it lives, ENOSPC where its last output finds no room; it stays held then.
+        """
         size: int = (await self._ask("release", key=key))["size"]
         return size
 
     def consumed(self, key: str, offset: int) -> None:
-        """Tell how far the run's spool is in its log: the keeper stops reading where the backlog passes its bound."""
-        self._write({"op": "consumed", "key": key, "offset": offset})
+        """Tell how far the run's spool is in its log: the keeper stops reading where the backlog passes its bound.
+
+        Nothing is waited for, and a keeper that is gone need not know.
+        """
+        if self._transport is not None and not self._transport.is_closing():
+            self._write({"op": "consumed", "key": key, "offset": offset})
 
     async def goodbye(self) -> None:
         """Leave on purpose: the keeper goes on, and does not start the daemon again."""
@@ -256,19 +260,19 @@ class KeeperLink(asyncio.Protocol):
             self._on_exited(message["key"], message["code"], message["signal"], message["at"], message["size"])
 
 
-class _Refused(Exception):
-    """A spawn that failed: stage, errno, sentence."""
+class _Refused(OSError):
+    """A spawn that failed, and at which stage."""
 
-    def __init__(self, stage: str, number: int, why: str) -> None:
-        super().__init__(stage, number, why)
-        self.stage, self.number, self.why = stage, number, why
+    stage = ""
 
 
-def _refusal(error: dict[str, Any]) -> Exception:
-    stage, number, why = error["stage"], error["errno"], error["strerror"]
-    if stage in ("gone", "busy"):
-        return OSError(number, why, error["path"])  # ESRCH makes it a ProcessLookupError
-    return _Refused(stage, number, why)
+def _refusal(error: dict[str, Any]) -> OSError:
+    facts = (error["errno"], error["strerror"], error["path"])
+    if error["stage"] in ("gone", "busy"):
+        return OSError(*facts)  # which makes a ProcessLookupError of ESRCH
+    refused = _Refused(*facts)
+    refused.stage = error["stage"]
+    return refused
 
 
 def _held(entry: dict[str, Any]) -> HeldRun:
@@ -282,19 +286,19 @@ def _start_error(refused: _Refused, command: str, env: Mapping[str, str], cwd: s
     """The sentence for a failed spawn: chdir(2) or execvpe(3) have said little, a look at the file says more."""
     if refused.stage == "chdir":
         reasons = {errno.ENOENT: "it does not exist", errno.ENOTDIR: "it is not a directory"}
-        return WorkingDirectoryUnusable(cwd, reasons.get(refused.number, refused.why.lower()))
-    if refused.stage == "exec" and refused.number in (errno.ENOENT, errno.ENOTDIR, errno.EACCES):
+        return WorkingDirectoryUnusable(cwd, reasons.get(refused.errno or 0, (refused.strerror or "").lower()))
+    if refused.stage == "exec" and refused.errno in (errno.ENOENT, errno.ENOTDIR, errno.EACCES):
         named = os.path.join(cwd, command) if "/" in command else None
         path = named or shutil.which(command, os.F_OK, env.get("PATH", os.defpath))
         if path is None or not os.path.exists(path):
             return CommandNotFound(command)
         if os.path.isdir(path):
             return CommandIsDirectory(command)
-        if refused.number != errno.EACCES:
+        if refused.errno != errno.EACCES:
             return SpawnRefused(command, "the interpreter that its first line names does not exist")
         if not os.access(path, os.X_OK):
             return CommandNotExecutable(path)
-    return SpawnRefused(command, refused.why.lower())
+    return SpawnRefused(command, (refused.strerror or "").lower())
 
 
 class _Starting:

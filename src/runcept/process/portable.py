@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Mapping
 
-import psutil  # type: ignore[import-untyped]  # it ships no types
+import psutil
 
 from runcept.process.entry import Entry
 

@@ -126,11 +126,13 @@ def _end(invocation: Invocation, params: StopDaemon) -> DaemonStatus | None:
 
 
 def _lives(pid: int) -> bool:
+    """Whether it runs: a zombie, which waits for a slow init to collect it, does not."""
+    import psutil
+
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
         return False
-    return True
 
 
 def _not_running(invocation: Invocation) -> DaemonStatus:

@@ -55,7 +55,7 @@ def logs(invocation: Invocation, names: Sequence[str], follow: bool, no_color: b
         for line in reader.follow(chosen, **choice, stop=_nobody_reads(invocation.surroundings.stdout)):
             invocation.print_json(line) if invocation.options.json else invocation.print(painter.text(line))
             invocation.surroundings.stdout.flush()
-        return
+        raise BrokenPipeError  # it goes on for ever where somebody reads
     page = reader.read(chosen, **choice)
     if invocation.options.json:
         invocation.print_json(page)

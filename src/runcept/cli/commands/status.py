@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from runcept.api.messages import EnvironmentList, Environments, Processes, ProcessList, Status
-from runcept.cli.detail import print_detail
 from runcept.cli.framework import command
 from runcept.cli.invocation import Invocation
 from runcept.cli.layout import print_cells
@@ -71,8 +70,10 @@ def _one(invocation: Invocation, view: EnvironmentView, name: str) -> None:
         raise ProcessNotFound(name, view.name, [process.name for process in processes])
     if invocation.options.json:
         invocation.print_json(found)
-    else:
-        print_detail(invocation, found, view)
+        return
+    from runcept.cli.detail import print_detail
+
+    print_detail(invocation, found, view)
 
 
 def _all(invocation: Invocation, view: EnvironmentView) -> None:
@@ -84,6 +85,8 @@ def _all(invocation: Invocation, view: EnvironmentView) -> None:
         if invocation.drawn and processes:
             invocation.print()
     if invocation.options.verbose:
+        from runcept.cli.detail import print_detail
+
         for process in processes:
             print_detail(invocation, process, view)
             invocation.print()
