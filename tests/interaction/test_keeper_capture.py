@@ -90,9 +90,17 @@ def test_backlog_stops_the_reading_and_consuming_resumes_it(half: list[str], tmp
 def test_exit_is_told_after_the_last_byte_also_where_reading_had_stopped(half: list[str]) -> None:
     """What the pipe holds at the exit is taken then, past the bound: the size that is told is all there was."""
     with bench("--bound", "1", *half) as keeper:
-        keeper.python(
-            "end", "import os; os.write(1, b'first'); os.read(0, 1); os.write(1, b' last'); os.write(2, b'!')"
-        )
+        code = """
+import os, signal
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+os.write(1, b'first')
+signal.sigwait([signal.SIGUSR1])
+os.write(1, b' last')
+os.write(2, b'!')
+"""
+        keeper.python("end", code)
+        wait_until(lambda: keeper.output("end") == b"first")
+        keeper.ask("signal", key="end", signal=signal.SIGUSR1, to="process")
         assert keeper.exited("end")["size"] == len("first last!")
         assert keeper.output("end") == b"first last"
 

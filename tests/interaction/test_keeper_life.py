@@ -153,6 +153,24 @@ def test_goodbye_is_not_a_death(keeper: Bench, tmp_path: Path) -> None:
     assert start_time(child["pid"]) is not None
 
 
+def test_keeper_that_is_left_alone_with_nothing_ends() -> None:
+    """Once nobody has come for a while; not while it holds a run, and not while a daemon is there."""
+    with bench("--alone", "1") as keeper:
+        keeper.spawn("child", ["sleep", "60"])
+        keeper.hang_up()
+        with pytest.raises(subprocess.TimeoutExpired):
+            keeper.keeper.wait(1.5)
+        keeper.connect()
+        keeper.ask("signal", key="child", signal=signal.SIGKILL, to="group")
+        keeper.exited("child")
+        keeper.ask("release", key="child")
+        with pytest.raises(subprocess.TimeoutExpired):
+            keeper.keeper.wait(1.5)
+        keeper.hang_up()
+        assert keeper.keeper.wait(5) == 0
+        assert not os.path.exists(keeper.path)
+
+
 def test_idle_keeper_uses_no_cpu_and_little_memory(keeper: Bench) -> None:
     """It is not even woken: not by ended leaders whose FIFOs have lost their last writer, which poll could report."""
     for number in range(10):

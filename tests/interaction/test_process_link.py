@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 from tests.support import wait_until
 
 from runcept import errors
+from runcept.process import linux
 from runcept.process.identity import Identity, boot_id, is_alive, start_time
 from runcept.process.keeper_link import KeeperLink
 
@@ -87,13 +89,20 @@ def play(home: str, scene: Callable[[Witness], Awaitable[None]]) -> None:
     try:
         asyncio.run(scene_within_bounds())
     finally:
-        for keeper in {link.pid for link in witness.links}:
-            children = Path(f"/proc/{keeper}/task/{keeper}/children")
-            pids = children.read_text().split() if children.exists() else []
-            for pid in [*map(int, pids), keeper]:
-                if start_time(pid) is not None:
+        wait_until(lambda: not end_all(home), what="the end of the keepers and what they hold")
+
+
+def end_all(home: str) -> list[int]:
+    """SIGKILL to every keeper of a home, one that is late to start included, and to its children."""
+    ended = []
+    for entry in linux.entries():
+        if not entry.is_zombie and f"keeper {home}" in linux.command_of(entry.pid):
+            children = [other.pid for other in linux.entries() if other.parent == entry.pid]
+            for pid in [entry.pid, *children]:
+                with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-            wait_until(lambda pid=keeper: start_time(pid) is None, what="reaping the keeper")
+                    ended.append(pid)
+    return ended
 
 
 @pytest.mark.parametrize("options", [[], ["--portable"]], ids=["linux", "portable"])

@@ -243,17 +243,19 @@ class SystemPerformer:
         """No keeper will tell when it ends: look for it. Its exit status is nobody's to know."""
         while any(member.pid == run.pid for member in self._members(run)):  # noqa: ASYNC110  of no event of ours
             await asyncio.sleep(_UNHELD_POLL)
-        self.exited(run.key, None, None, time.time(), 0)
+        await self.end(run, None, None, time.time(), 0)
 
     def exited(self, key: str, code: int | None, signal: int | None, at: float, size: int) -> None:
         """The keeper saw a main process end."""
-        run = self.runs.get(key)
-        if run is not None and not run.has_ended:
-            run.has_ended = True
-            self._spawn_task(self._exited(run, code, signal, at, size))
+        if run := self.runs.get(key):
+            self._spawn_task(self.end(run, code, signal, at, size))
 
-    async def _exited(self, run: Run, code: int | None, signal: int | None, at: float, size: int) -> None:
+    async def end(self, run: Run, code: int | None, signal: int | None, at: float, size: int) -> None:
+        """Its main process has ended: tell, once everything that it wrote is in the log."""
         await run.begun.wait()
+        if run.has_ended:
+            return
+        run.has_ended = True
         if run.is_logged and not await self.capture.drained(run.key, size, _DRAIN_SECONDS):
             _log.warning("%s: ended, and its last output is not in the log yet", run.key)
         name = None if signal is None else Signals(signal).name

@@ -27,7 +27,7 @@ from runcept.daemon.performer import Run, SystemPerformer
 from runcept.database.queries import Database, StoredRun
 from runcept.errors import RunceptError
 from runcept.paths import PROJECT_FILE
-from runcept.process.identity import boot_id, start_time
+from runcept.process.identity import Identity, boot_id, is_alive
 from runcept.process.keeper_link import Exit, HeldRun, KeeperLink
 
 __all__ = ["Recovery"]
@@ -108,7 +108,7 @@ class Recovery:
         run.begun.set()
         if ended is not None:
             size = ended.size if entry is None else entry.size
-            self._performer.exited(run.key, ended.code, ended.signal, ended.at, size)
+            await self._performer.end(run, ended.code, ended.signal, ended.at, size)
         elif entry is None:
             self._performer.look_after(run)
         return True
@@ -128,7 +128,9 @@ class Recovery:
 
     @staticmethod
     def _lives(run: Run) -> bool:
-        return run.pid is not None and run.start_time is not None and start_time(run.pid) == run.start_time
+        if run.pid is None or run.start_time is None:
+            return False
+        return is_alive(Identity(run.pid, run.start_time, boot_id()))
 
     def _go_on(self, run: Run, life: Life) -> None:
         """Post what the earlier daemon did not live to hear, and do again what it did not live to do."""
@@ -151,7 +153,7 @@ class Recovery:
             self._engine.post(run.environment, lost)
         else:
             await self._performer.open_log(run)
-            self._performer.exited(run.key, None, None, time.time(), 0)
+            await self._performer.end(run, None, None, time.time(), 0)
 
     async def _take_in(self, key: str, entry: HeldRun) -> None:
         """A run that only the keeper knows: the database was lost."""

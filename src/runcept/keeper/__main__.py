@@ -1,4 +1,7 @@
-"""The program `PYTHON -I -S THIS_DIRECTORY HOME SOCKET [--portable] [--bound BYTES]`; nobody imports it."""
+"""The program `PYTHON -I -S THIS_DIRECTORY HOME SOCKET [OPTION…]`; nobody imports it.
+
+For tests: `--portable`, the half for other systems than Linux; `--bound BYTES` and `--alone SECONDS`, see `Keeper`.
+"""
 
 import os
 import sys

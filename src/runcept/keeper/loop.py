@@ -35,14 +35,19 @@ _RETRY = 1.0
 _UNREAPED = 0.02  # until a stranger's parent may have reaped it
 _RESTARTS = (0.1, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 _STEADY = 10.0  # a daemon that stayed this long has not crashed at its start
+_ALONE = 10
 _NEVER = float("inf")
 
 
 class Keeper:
-    """All that is held. `bound` is the backlog of a run, in bytes, at which its FIFOs are no longer read."""
+    """All that is held.
 
-    def __init__(self, home: str, lock: int, system: Portable, bound: int) -> None:
-        self.home, self.lock, self.system, self.bound = home, lock, system, bound
+    `bound` is the backlog of a run, in bytes, at which its FIFOs are no longer read; `alone` the seconds after which a
+    keeper ends that holds nothing, and that nobody has come for.
+    """
+
+    def __init__(self, home: str, lock: int, system: Portable, *, bound: int, alone: int) -> None:
+        self.home, self.lock, self.system, self.bound, self.alone = home, lock, system, bound, alone
         self.runs: dict[str, Run] = {}
         self.due: dict[Run, float] = {}
         self.control, self.pipes = selectors.DefaultSelector(), selectors.DefaultSelector()
@@ -51,7 +56,7 @@ class Keeper:
         self.restart: list[str] | None = None
         self.daemon = self.restarts = 0
         self.met_at = self.quiet_until = self.pause = 0.0
-        self.restart_at = _NEVER
+        self.restart_at = time.monotonic() + alone
         self.done = False
 
     def open(self, path: str) -> None:
@@ -214,8 +219,8 @@ class Keeper:
             self.wire = None
 
     def _schedule(self) -> None:
-        if self.restart:
-            self.restart_at = time.monotonic() + _RESTARTS[min(self.restarts, len(_RESTARTS) - 1)]
+        pause = _RESTARTS[min(self.restarts, len(_RESTARTS) - 1)] if self.restart else self.alone
+        self.restart_at = time.monotonic() + pause
 
     def _start_daemon(self) -> None:
         self.restart_at = _NEVER
@@ -223,8 +228,9 @@ class Keeper:
             moved = os.stat(os.path.join(self.home, "keeper.lock")).st_ino != os.fstat(self.lock).st_ino
         except FileNotFoundError:
             moved = True
-        if moved and not self.runs:  # our home is gone: a daemon would make it anew
+        if not self.runs and (moved or not self.restart):  # a daemon would make a home that is gone anew
             self.done = True
+        if not self.restart or self.done:
             return
         if not self.daemon:
             try:
@@ -316,15 +322,18 @@ def main(arguments: Sequence[str]) -> int:
     for descriptor in range(3):
         os.dup2(null, descriptor)
     raise_file_limit()
-    bound = int(arguments[arguments.index("--bound") + 1]) if "--bound" in arguments else _BOUND
-    keeper = Keeper(home, lock, _system("--portable" in arguments), bound)
+    options = {"--bound": _BOUND, "--alone": _ALONE}
+    options |= {name: int(arguments[arguments.index(name) + 1]) for name in options if name in arguments}
+    system = _system("--portable" in arguments)
+    keeper = Keeper(home, lock, system, bound=options["--bound"], alone=options["--alone"])
     try:
         keeper.open(path)
         keeper.run()
     except BaseException:
         keeper.log(f"ended by a defect of its own: {traceback.format_exc()}")
         raise
-    os.unlink(path)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
     return 0
 
 

@@ -1,0 +1,26 @@
+"""`python -m benchmarks [PART…]`: measure everything, or the parts named, and print a table of each."""
+
+from __future__ import annotations
+
+import argparse
+
+from benchmarks import activation, latency, logs, many, spawning
+from benchmarks.measure import print_table
+
+PARTS = {"activation": activation, "many": many, "latency": latency, "spawning": spawning, "logs": logs}
+
+
+def main() -> None:
+    """Print the figures of each part as soon as it is measured."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)} (default: all)")
+    names = parser.parse_args().parts or list(PARTS)
+    for name in names:
+        if name not in PARTS:
+            parser.error(f"no part is named {name}; there are {', '.join(PARTS)}")
+    for name in names:
+        print_table(PARTS[name].TITLE, PARTS[name].figures())
+
+
+if __name__ == "__main__":
+    main()
