@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
 import signal
 import socket
@@ -12,6 +14,9 @@ from pathlib import Path
 import psutil
 from tests.e2e.conftest import BIN, Project
 from tests.support import wait_until
+
+from runcept.client.testing import ScriptedDaemon
+from runcept.paths import ensure_home
 
 EMPTY = '[project]\nname = "shop"\n'
 
@@ -34,6 +39,19 @@ def test_twenty_first_commands_make_one_daemon_and_get_twenty_answers(project: P
     assert [answer.returncode for answer in answers] == [0] * 20, [answer.stderr for answer in answers]
     assert len({answer.stdout.split('"pid":')[1].split(",")[0] for answer in answers}) == 1
     assert len(daemons(project)) == 1
+
+
+def test_while_another_command_starts_it_a_command_waits_for_that_daemon(project: Project) -> None:
+    """It starts none of its own, and goes on as soon as the socket answers."""
+    ensure_home(str(project.home))
+    with open(project.home / "start.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        command = [BIN / "runcept", "--json", "daemon", "start"]
+        with subprocess.Popen(command, env=project.environ, stdout=subprocess.PIPE, text=True) as waiting:
+            wait_until(lambda: lock.name in [file.path for file in psutil.Process(waiting.pid).open_files()])
+            with ScriptedDaemon(str(project.home), {"daemon_status": {"running": True, "pid": 1}}):
+                assert json.loads(waiting.communicate(timeout=20)[0])["pid"] == 1
+    assert daemons(project) == []
 
 
 def test_a_socket_that_a_dead_daemon_left_heals(project: Project) -> None:

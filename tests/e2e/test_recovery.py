@@ -289,3 +289,15 @@ def test_what_is_known_survives_in_a_database_of_the_newest_schema(project: Proj
     assert kinds >= {"daemon_started", "activated", "starting", "ready", "exited", "stopped", "deactivated"}
     assert runs == [("counter", 1, "SIGTERM", 1), ("quiet", 1, "SIGTERM", 1)]
     assert not list((project.home / "runs").iterdir())
+
+
+def test_a_fresh_home_goes_on_counting_runs_where_the_log_ends(project: Project) -> None:
+    """So that `logs --run N` means one run."""
+    project.write(STACK)
+    project.run("activate")
+    project.run("restart", "quiet")
+    project.run("daemon", "stop")
+    project.home = project.home.with_name("another")
+    project.environ["RUNCEPT_HOME"] = str(project.home)
+    project.run("activate")
+    assert project.processes()["quiet"]["run"] == 3

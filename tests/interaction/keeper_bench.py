@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -146,6 +148,15 @@ class Bench:
     def output(self, key: str) -> bytes:
         """What a run has written to stdout so far, as spooled."""
         return b"".join(chunk for stream, chunk in spool(self.directory(key)) if stream == 0)
+
+    def is_full(self, key: str) -> bool:
+        """Whether a run's stdout is all but full, so that its writer blocks."""
+        pipe = os.open(os.path.join(self.directory(key), "stdout"), os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            waiting = int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
+            return waiting > 0.8 * fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ)
+        finally:
+            os.close(pipe)
 
     def stop(self) -> None:
         """End everything that was started here."""

@@ -102,6 +102,8 @@ class SpawnFailed(msgspec.Struct, frozen=True):
     run: int
     reason: str
     at: float
+    is_final: bool = False
+    """Another try would not help: a person has to do something."""
 
 
 class Exited(msgspec.Struct, frozen=True):

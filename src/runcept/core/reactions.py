@@ -259,6 +259,8 @@ def not_started(life: Life, event: ev.SpawnFailed, context: Context) -> Effects:
     life.ended_at = event.at
     if life.state is State.STARTING:
         life.stopping_for, life.exit_reason = "ended", event.reason
+        if event.is_final and not life.restarting and life.wanted:
+            return [Release(life.name, life.run), *_failed(life, event.reason)]
     return _over(life, context)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from runcept.core.life import Life
-from runcept.core.model import Health, Process, Project, State
+from runcept.core.model import Health, Probe, Process, Project, State
 from runcept.units import instant
 
 __all__ = [
@@ -107,10 +107,16 @@ def process_view(
         memory_bytes=usage.memory_bytes,
         cpu_percent=usage.cpu_percent,
         ports=ports,
-        urls=list(usage.urls),
+        urls=[url for url in usage.urls if not _speaks_otherwise(process, url)],
         depends_on=[dependency.name for dependency in process.depends_on],
         log_path=log_path,
     )
+
+
+def _speaks_otherwise(process: Process, url: str) -> bool:
+    """Its health check connects there without HTTP: then it is no address for a browser."""
+    check = process.health_check
+    return check is not None and check.probe is Probe.TCP and url.endswith(f":{check.target.rpartition(':')[2]}")
 
 
 def count(views: list[ProcessView]) -> Counts:

@@ -17,6 +17,7 @@ from typing import Protocol
 
 from runcept.core.effects import Effect, Record, Spawn
 from runcept.core.events import Event
+from runcept.core.life import Life
 from runcept.core.model import Project
 from runcept.daemon.environment import Environment
 from runcept.database.queries import Database, StoredEnvironment, StoredEvent
@@ -68,11 +69,16 @@ class Engine:
         self.environments[environment.path] = environment
         return environment
 
-    def add(self, project: Project) -> Environment:
-        """Make a project known, or take over its edited file."""
+    def add(self, project: Project, last_run: Callable[[str], int]) -> Environment:
+        """Make a project known, or take over its edited file.
+
+        `last_run` gives the number of a process's last run as its log tells it: a project whose log is older than this
+        home goes on counting there.
+        """
         environment = self.environments.get(project.path)
         if environment is None:
-            environment = Environment(project, [], random.random)
+            lives = [Life(name=process.name, run=last_run(process.name)) for process in project.processes]
+            environment = Environment(project, lives, random.random)
             environment.last_activity = self.now()
             self.environments[project.path] = environment
         else:

@@ -19,10 +19,11 @@ from runcept.core.views import EnvironmentView, ProcessView, Usage, environment_
 from runcept.daemon.engine import Engine
 from runcept.daemon.environment import Environment
 from runcept.errors import ConfigUnreadable, DaemonStopping, EnvironmentNotFound
+from runcept.logs.reader import read
 from runcept.paths import PROJECT_FILE, log_path, socket_path
 from runcept.process import usage as resources
 
-__all__ = ["Handlers", "Notify"]
+__all__ = ["Handlers", "Notify", "load_environment"]
 
 Notify = Callable[[ProcessView], None]
 """Tell the asking client that a process changed."""
@@ -48,6 +49,16 @@ def _is_good(environment: Environment, name: str) -> bool:
     life = environment.lives[name]
     task = environment.project.process(name).kind is Kind.TASK
     return life.state is (State.EXITED if task else State.RUNNING) or life.state is State.EXITED
+
+
+def load_environment(home: str, engine: Engine, path: str) -> Environment:
+    """Read the project file of a directory and make it known. ConfigError, NotFound."""
+    project = load_project(os.path.join(path, PROJECT_FILE), load_settings(home))
+    return engine.add(project, lambda name: _last_run(log_path(project.path, name)))
+
+
+def _last_run(path: str) -> int:
+    return max((line.run or 0 for line in read({"": path}, lines=1, stream="runcept").lines), default=0)
 
 
 class Handlers:
@@ -306,8 +317,7 @@ class Handlers:
         if not name.startswith("/"):
             name = self._engine.find(name).path
         path = os.path.realpath(name)
-        project = load_project(os.path.join(path, PROJECT_FILE), load_settings(self._home))
-        return self._engine.add(project)
+        return load_environment(self._home, self._engine, path)
 
     def _shown(self, name: str) -> Environment:
         """What `status` shows: what runs as it was activated; else the project file as it is now, if there is one."""

@@ -25,7 +25,7 @@ from runcept.daemon.engine import Engine
 from runcept.daemon.environment import Environment
 from runcept.daemon.surroundings import child_environ, choose_ports
 from runcept.database.queries import Database
-from runcept.errors import KeeperLost, RunceptError
+from runcept.errors import KeeperLost, PortTaken, RunceptError
 from runcept.paths import ensure_project_directory, log_path, runs_directory
 from runcept.process import members, probes
 from runcept.process.identity import boot_id
@@ -149,7 +149,8 @@ class SystemPerformer:
         except (RunceptError, OSError) as error:
             reason = error.message if isinstance(error, RunceptError) else str(error)
             await self._note_failure(run, reason)
-            self._engine.post(environment, ev.SpawnFailed(run.name, run.number, reason, time.time()))
+            final = isinstance(error, PortTaken)
+            self._engine.post(environment, ev.SpawnFailed(run.name, run.number, reason, time.time(), final))
             return
         at = child.started_at or time.time()
         self._database.spawned_run(run.key, child.pid, child.start_time, boot_id(), at)

@@ -14,19 +14,16 @@ from typing import TypeVar
 
 import msgspec
 
-from runcept.config.project import load_project
-from runcept.config.settings import load_settings
 from runcept.core import effects as fx
 from runcept.core import events as ev
 from runcept.core.life import Life
 from runcept.core.model import State
 from runcept.core.reactions import after_reboot
 from runcept.daemon.engine import Engine
-from runcept.daemon.environment import Environment
+from runcept.daemon.handlers import load_environment
 from runcept.daemon.performer import Run, SystemPerformer
 from runcept.database.queries import Database, StoredRun
 from runcept.errors import RunceptError
-from runcept.paths import PROJECT_FILE
 from runcept.process.identity import Identity, boot_id, is_alive
 from runcept.process.keeper_link import Exit, HeldRun, KeeperLink
 
@@ -160,7 +157,8 @@ class Recovery:
         meta = entry.meta
         path, name, number = meta["RUNCEPT_ENVIRONMENT"], meta["RUNCEPT_PROCESS"], int(meta["RUNCEPT_RUN"])
         try:
-            environment = self._engine.environments.get(path) or self._load(path)
+            environment = self._engine.environments.get(path)
+            environment = environment or load_environment(self._performer.home, self._engine, path)
         except RunceptError as error:
             _log.warning("%s: pid %s runs on unmanaged: %s", key, entry.pid, error)
             return
@@ -175,10 +173,6 @@ class Recovery:
         run = Run(key, environment, name, number)
         self._performer.know(run)
         await self._is_held(run)
-
-    def _load(self, path: str) -> Environment:
-        settings = load_settings(self._performer.home)
-        return self._engine.add(load_project(os.path.join(path, PROJECT_FILE), settings))
 
     def _read(self, run: Run, name: str, kind: type[_T]) -> _T | None:
         """What the keeper wrote down in the run's directory."""

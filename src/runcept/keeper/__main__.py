@@ -3,6 +3,8 @@
 For tests: `--portable`, the half for other systems than Linux; `--bound BYTES` and `--alone SECONDS`, see `Keeper`.
 """
 
+from __future__ import annotations
+
 import os
 import sys
 
