@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 from runcept.core.views import EnvironmentView, ProcessView
@@ -41,7 +43,7 @@ class NoParams(Params, frozen=True, kw_only=True):
 class OfEnvironment(Params, frozen=True, kw_only=True):
     """A request about one environment."""
 
-    environment: str
+    environment: Annotated[str, msgspec.Meta(pattern=r"^[^\x00]+$")]
     """The canonical path of a project's directory, or the unique name of a known environment."""
 
 

@@ -150,11 +150,19 @@ class Capture:
         if behind:
             timeout = max(0.0, min(behind) - time.monotonic())
         try:
-            self._calls.get(timeout=timeout)() if timeout != 0.0 else self._calls.get_nowait()()
+            self._do(self._calls.get(block=timeout != 0.0, timeout=timeout))
             while True:
-                self._calls.get_nowait()()
+                self._do(self._calls.get_nowait())
         except queue.Empty:
             pass
+
+    @staticmethod
+    def _do(call: Callable[[], None]) -> None:
+        try:
+            call()
+        except Exception:  # noqa: BLE001
+            # A defect in one call must not end the thread, and with it the log of every process.
+            _log.exception("a call failed")
 
     def _pump(self, key: str, tap: _Tap) -> bool:
         try:

@@ -8,9 +8,7 @@ about to do. The engine is called from the event loop's thread alone and never w
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
-import sqlite3
 import time
 from collections.abc import Callable, Iterable
 from typing import Protocol
@@ -27,14 +25,12 @@ from runcept.units import format_duration
 
 __all__ = ["Engine", "Performer"]
 
-_log = logging.getLogger(__name__)
-
 
 class Performer(Protocol):
     """What does what the core decided. Every method returns at once; facts come back through the engine."""
 
-    def prepare(self, environment: Environment, effect: Spawn) -> None:
-        """Name the run in the database, inside the transaction that keeps the decision to spawn it."""
+    def prepare(self, environment: Environment, effect: Spawn) -> str:
+        """Name the run that is about to be spawned; the name is kept together with the decision."""
 
     def perform(self, environment: Environment, effect: Effect) -> None:
         """Do it."""
@@ -120,9 +116,10 @@ class Engine:
         """Somebody used it."""
         environment.last_activity_at, environment.last_activity = time.time(), self.now()
         if environment.path in self.environments:
-            self._database.save_activity(
-                environment.path, environment.last_activity_at, environment.last_activity, actor
-            )
+            with self._database.transaction():
+                self._database.save_activity(
+                    environment.path, environment.last_activity_at, environment.last_activity, actor
+                )
         self._arm(environment)
 
     # ------------------------------------------------------------------------------- requests and facts
@@ -172,18 +169,15 @@ class Engine:
         return time.monotonic()
 
     def _settle(self, environment: Environment, effects: list[Effect], actor: str) -> None:
-        spawns = [effect for effect in effects if isinstance(effect, Spawn)]
+        spawns = [(self.performer.prepare(environment, e), e) for e in effects if isinstance(e, Spawn)]
         records = [effect for effect in effects if isinstance(effect, Record)]
         changed = environment.supervisor.take_changed()
         if changed or records or spawns:
-            try:
-                with self._database.transaction():
-                    self._database.save_lives(environment.path, changed)
-                    self._database.add_events(self._event(environment, record, actor) for record in records)
-                    for spawn in spawns:
-                        self.performer.prepare(environment, spawn)
-            except sqlite3.Error as error:
-                _log.warning("state is not kept: %s", error)
+            with self._database.transaction():
+                self._database.save_lives(environment.path, changed)
+                self._database.add_events(self._event(environment, record, actor) for record in records)
+                for key, spawn in spawns:
+                    self._database.begin_run(key, environment.path, spawn.name, spawn.run)
         for effect in effects:
             if not isinstance(effect, Record):
                 self.performer.perform(environment, effect)

@@ -14,7 +14,7 @@ from runcept.api import messages as m
 from runcept.config.project import load_project
 from runcept.config.settings import load_settings
 from runcept.core.life import Life
-from runcept.core.model import Kind, State
+from runcept.core.model import State
 from runcept.core.views import EnvironmentView, ProcessView, Usage, environment_view, process_view
 from runcept.daemon.engine import Engine
 from runcept.daemon.environment import Environment
@@ -46,9 +46,7 @@ def _is_settled(environment: Environment, name: str) -> bool:
 
 def _is_good(environment: Environment, name: str) -> bool:
     """It has become what was asked for."""
-    life = environment.lives[name]
-    task = environment.project.process(name).kind is Kind.TASK
-    return life.state is (State.EXITED if task else State.RUNNING) or life.state is State.EXITED
+    return environment.lives[name].state in {State.RUNNING, State.EXITED}
 
 
 def load_environment(home: str, engine: Engine, path: str) -> Environment:

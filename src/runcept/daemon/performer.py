@@ -90,11 +90,11 @@ class SystemPerformer:
 
     # ------------------------------------------------------------------------------ the engine's orders
 
-    def prepare(self, environment: Environment, effect: fx.Spawn) -> None:
+    def prepare(self, environment: Environment, effect: fx.Spawn) -> str:
         """Name the run, so that a new daemon knows of it whatever happens next."""
         key = f"{effect.name}-{effect.run}-{uuid4().hex[:8]}"
-        self._database.begin_run(key, environment.path, effect.name, effect.run)
         self.know(Run(key, environment, effect.name, effect.run))
+        return key
 
     def know(self, run: Run) -> None:
         """Take care of a run from now on; the one before it may still be on its way out."""
@@ -153,7 +153,8 @@ class SystemPerformer:
             self._engine.post(environment, ev.SpawnFailed(run.name, run.number, reason, time.time(), final))
             return
         at = child.started_at or time.time()
-        self._database.spawned_run(run.key, child.pid, child.start_time, boot_id(), at)
+        with self._database.transaction():
+            self._database.spawned_run(run.key, child.pid, child.start_time, boot_id(), at)
         await self.begin(run, process, child.pid, child.start_time)
         self.capture.note(run.key, "started", f"run {run.number}, pid {child.pid}", run=run.number, pid=child.pid)
         self._engine.post(environment, ev.Spawned(run.name, run.number, child.pid, at, ports))
@@ -265,7 +266,8 @@ class SystemPerformer:
         self.capture.note(
             run.key, "exited", f"run {run.number}: {how}", run=run.number, exit_code=code, exit_signal=name
         )
-        self._database.ended_run(run.key, code, name, at)
+        with self._database.transaction():
+            self._database.ended_run(run.key, code, name, at)
         leftovers = any(member.pid != run.pid for member in self._members(run))
         self._engine.post(run.environment, ev.Exited(run.name, run.number, code, name, at, leftovers, last_line))
 
@@ -290,7 +292,8 @@ class SystemPerformer:
             if run.is_logged:
                 await self.capture.close(run.key)
             shutil.rmtree(self.directory(run), ignore_errors=True)
-            self._database.release_run(run.key)
+            with self._database.transaction():
+                self._database.release_run(run.key)
         except (RunceptError, OSError) as error:
             _log.warning("%s: its directory stays for the next daemon: %s", run.key, error)
         finally:

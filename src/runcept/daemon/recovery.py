@@ -45,7 +45,9 @@ class Recovery:
 
     async def run(self) -> None:
         """Take over what lives, end what has ended, start what is due."""
-        rebooted = self._database.change_boot(boot_id())
+        rebooted = self._database.last_boot() not in {None, boot_id()}
+        with self._database.transaction():
+            self._database.save_boot(boot_id())
         for stored in self._database.environments():
             environment = self._engine.restore(stored)
             for life in environment.lives.values():
@@ -53,7 +55,10 @@ class Recovery:
                     after_reboot(life)
         known = self._database.unreleased_runs()
         for stored_run in known:
-            await self._take_over(stored_run)
+            try:
+                await self._take_over(stored_run)
+            except (RunceptError, OSError):
+                _log.exception("%s could not be taken over", stored_run.key)
         keys = {stored_run.key for stored_run in known}
         for key, entry in self._held.items():
             if key not in keys:
@@ -168,8 +173,9 @@ class Recovery:
         life = environment.lives[name]
         life.run, life.pid, life.wanted, life.state, life.reason = number, entry.pid, True, State.RUNNING, ""
         life.started, life.started_at = self._engine.now(), entry.started_at
-        self._database.begin_run(key, path, name, number)
-        self._database.spawned_run(key, entry.pid, entry.start_time, boot_id(), entry.started_at or time.time())
+        with self._database.transaction():
+            self._database.begin_run(key, path, name, number)
+            self._database.spawned_run(key, entry.pid, entry.start_time, boot_id(), entry.started_at or time.time())
         run = Run(key, environment, name, number)
         self._performer.know(run)
         await self._is_held(run)

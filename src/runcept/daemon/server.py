@@ -1,7 +1,8 @@
 """The control socket: lines in, lines out, many clients, none of which can hold the daemon up.
 
-A line is bounded (codec.FRAME_MAX), a client that does not read is cut off when its answers pile up, and only our own
-uid gets in: by the modes of directory and socket, and by the peer credentials (unix(7), SO_PEERCRED).
+A line is bounded (codec.FRAME_MAX), and so is what a client may have under way: one that does not read its answers is
+not read from either, and cut off when notifications pile up. Only our own uid gets in: by the modes of directory and
+socket, and by the peer credentials (unix(7), SO_PEERCRED).
 """
 
 from __future__ import annotations
@@ -34,9 +35,10 @@ from runcept.paths import ensure_private
 __all__ = ["listen", "serve"]
 
 _log = logging.getLogger(__name__)
-_BACKLOG = 128
+_BACKLOG = 1024
 _ACCEPT_PAUSE = 0.1
-_PILE_MAX = 4 * FRAME_MAX
+_UNDER_WAY_MAX = 100
+_PILE_MAX = FRAME_MAX
 
 
 def listen(path: str) -> socket.socket:
@@ -96,6 +98,8 @@ class _Client:
             async with asyncio.TaskGroup() as requests:
                 under_way: set[asyncio.Task[None]] = set()
                 while line := await self._line():
+                    if len(under_way) >= _UNDER_WAY_MAX:
+                        await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
                     task = requests.create_task(self._answer(line))
                     under_way.add(task)
                     task.add_done_callback(under_way.discard)
@@ -107,6 +111,7 @@ class _Client:
     async def _line(self) -> bytes:
         """The next line; empty at the end, also where the client dies in the middle of one."""
         try:
+            await self._writer.drain()
             return await self._reader.readuntil(b"\n")
         except asyncio.IncompleteReadError:
             return b""

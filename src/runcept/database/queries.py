@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from runcept.core.model import Project
 
 __all__ = ["Database", "StoredEnvironment", "StoredEvent", "StoredRun"]
 
+_log = logging.getLogger(__name__)
 _encode = msgspec.json.encode
 
 
@@ -57,17 +59,35 @@ class Database:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self._is_failing = False
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All that is written inside is kept together or not at all."""
-        self._connection.execute("BEGIN IMMEDIATE")
+        """All that is written inside is kept together or not at all; every write is inside one.
+
+        Where it cannot be kept (a full or read-only disk) the daemon goes on with what it has in memory, and says so
+        once until it works again.
+        """
         try:
+            self._connection.execute("BEGIN IMMEDIATE")
             yield
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._roll_back()
+            if not self._is_failing:
+                _log.error("state is not kept: %s", error)
+            self._is_failing = True
         except BaseException:
-            self._connection.execute("ROLLBACK")
+            self._roll_back()
             raise
-        self._connection.execute("COMMIT")
+        else:
+            if self._is_failing:
+                _log.warning("state is kept again")
+            self._is_failing = False
+
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
 
     def close(self) -> None:
         """Write the WAL back and close."""
@@ -190,8 +210,11 @@ class Database:
 
     # -------------------------------------------------------------------------------------------- boot
 
-    def change_boot(self, boot_id: str) -> bool:
-        """Keep which boot of the machine this is; true when the state was written in another one."""
+    def last_boot(self) -> str | None:
+        """Which boot of the machine the state was written in."""
         row = self._connection.execute("SELECT boot_id FROM boot").fetchone()
+        return None if row is None else str(row[0])
+
+    def save_boot(self, boot_id: str) -> None:
+        """Keep which boot of the machine this is."""
         self._connection.execute("INSERT OR REPLACE INTO boot (only, boot_id) VALUES (1, ?)", (boot_id,))
-        return row is not None and row[0] != boot_id
