@@ -6,14 +6,15 @@ import contextlib
 import os
 import shutil
 import socket
+import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from glob import glob
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
-__all__ = ["free_ports", "program", "wait_until"]
+__all__ = ["free_ports", "program", "running", "wait_until"]
 
 T = TypeVar("T")
 
@@ -45,3 +46,13 @@ def program(name: str) -> str:
             pytest.fail(f"{reason}, and CI installs it")
         pytest.skip(reason)
     return found
+
+
+@contextlib.contextmanager
+def running(command: Sequence[str | os.PathLike[str]], **attributes: Any) -> Iterator[subprocess.Popen[str]]:
+    """A program of the test's own (text streams), killed when the `with` is over, however it went."""
+    with subprocess.Popen(command, text=True, **attributes) as process:
+        try:
+            yield process
+        finally:
+            process.kill()

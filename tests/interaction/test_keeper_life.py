@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import selectors
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -17,6 +19,7 @@ import pytest
 from tests.interaction.keeper_bench import Bench, bench
 from tests.support import wait_until
 
+from runcept.keeper.wire import Wire
 from runcept.process.identity import start_time
 
 
@@ -188,6 +191,39 @@ def test_idle_keeper_uses_no_cpu_and_little_memory(keeper: Bench) -> None:
         keeper.keeper.wait(0.5)
     assert status("voluntary_ctxt_switches") - wakeups <= 2
     assert status("VmRSS") < 16 * 1024
+
+
+def test_news_of_bytes_is_sent_along_with_what_else_is_said() -> None:
+    """An answer in the same turn must not hold it back until something else happens."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        wire = Wire(ours)
+        wire.sizes["run"] = 5
+        wire.send({"id": 1, "result": {}})
+        assert wire.flush() == selectors.EVENT_READ
+        assert [json.loads(line) for line in theirs.recv(4096).splitlines()] == [
+            {"id": 1, "result": {}},
+            {"event": "bytes", "key": "run", "size": 5},
+        ]
+
+
+def test_daemon_that_does_not_read_is_owed_little() -> None:
+    """Of sizes it gets the newest, however long it slept; and it is not asked for more requests meanwhile."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        wire = Wire(ours)
+        for size in range(100_000):
+            wire.sizes["run"] = size
+            wire.flush()
+        assert len(wire.outgoing) < 1 << 17
+        received = b""
+        while not received.endswith(b'"size": 99999}\n'):
+            wire.flush()
+            received += theirs.recv(1 << 20)
+        assert received.count(b"\n") < 50_000
+        assert wire.flush() == selectors.EVENT_READ
+        wire.send({"id": 1, "result": "x" * (4 << 20)})
+        assert wire.flush() == selectors.EVENT_WRITE
 
 
 def test_many_starts_at_once_are_all_answered(keeper: Bench) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 __all__ = ["Wire"]
 
 _LINE_MAX = 16 << 20
+_PLENTY = 1 << 16
 _BACKLOG = 1 << 20  # above it no further requests are read until the answers are taken
 
 
@@ -42,8 +43,11 @@ class Wire:
         self.outgoing += json.dumps(message).encode() + b"\n"
 
     def flush(self) -> int:
-        """Send what can be sent; of each run's sizes only the newest, once the rest is out. What to wait for next."""
-        if not self.outgoing:
+        """Send what can be sent, and say what to wait for next.
+
+        Of each run's sizes only the newest goes out, and none while a slow daemon has much to read.
+        """
+        if len(self.outgoing) < _PLENTY:
             for key, size in self.sizes.items():
                 self.send({"event": "bytes", "key": key, "size": size})
             self.sizes.clear()
