@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 from tests.e2e.conftest import BIN, Project
-from tests.support import wait_until
+from tests.support import running, wait_until
 
 from runcept.client.testing import ScriptedDaemon
 from runcept.paths import ensure_home
@@ -47,7 +47,7 @@ def test_while_another_command_starts_it_a_command_waits_for_that_daemon(project
     with open(project.home / "start.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         command = [BIN / "runcept", "--json", "daemon", "start"]
-        with subprocess.Popen(command, env=project.environ, stdout=subprocess.PIPE, text=True) as waiting:
+        with running(command, env=project.environ, stdout=subprocess.PIPE) as waiting:
             wait_until(lambda: lock.name in [file.path for file in psutil.Process(waiting.pid).open_files()])
             with ScriptedDaemon(str(project.home), {"daemon_status": {"running": True, "pid": 1}}):
                 assert json.loads(waiting.communicate(timeout=20)[0])["pid"] == 1
@@ -128,7 +128,7 @@ def test_stopping_the_daemon_twice_is_no_error(project: Project) -> None:
 def test_a_daemon_in_the_foreground_serves_and_ends_with_an_interrupt(project: Project) -> None:
     """For those who want to watch it."""
     command = [BIN / "runcept", "daemon", "start", "--foreground"]
-    with subprocess.Popen(command, env=project.environ, stderr=subprocess.DEVNULL) as daemon:
+    with running(command, env=project.environ, stderr=subprocess.DEVNULL) as daemon:
         wait_until(lambda: project.json("daemon", "status")["running"], what="the daemon")
         assert project.json("daemon", "status")["pid"] == daemon.pid
         daemon.send_signal(signal.SIGINT)

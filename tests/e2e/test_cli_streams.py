@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.e2e.conftest import BIN, Project
-from tests.support import wait_until
+from tests.support import running, wait_until
 
 PROJECT = """
 [project]
@@ -71,9 +71,8 @@ def test_an_output_that_cannot_be_written_is_an_error(shop: Project, command: st
 def test_following_streams_json_lines_until_interrupted(shop: Project) -> None:
     """One object a line, each as soon as it is there; Ctrl-C ends it with 130 and no traceback."""
     command = [BIN / "runcept", "--json", "logs", "web", "-f", "-n", "2", "--stream", "stdout"]
-    with subprocess.Popen(
-        command, cwd=shop.path, env=shop.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as follower:
+    pipe = subprocess.PIPE
+    with running(command, cwd=shop.path, env=shop.environ, stdout=pipe, stderr=pipe) as follower:
         assert follower.stdout is not None
         assert follower.stderr is not None
         assert [json.loads(follower.stdout.readline())["message"] for _ in range(2)] == ["49999", "50000"]

@@ -30,13 +30,15 @@ command = "echo 'KeyError: the-cause' >&2; exit 3"
 
 
 @contextmanager
-def terminal(project: Project, *arguments: str, columns: int = 80) -> Iterator[Any]:
-    """`runcept ARGUMENTS` on a terminal; `.text` of what `seen` gives is what was written so far."""
+def terminal(
+    project: Project, *arguments: str, program: str = str(BIN / "runcept"), columns: int = 80
+) -> Iterator[Any]:
+    """`runcept ARGUMENTS`, or another program, on a terminal."""
     child = pexpect.spawn(
-        str(BIN / "runcept"),
+        program,
         list(arguments),
         cwd=str(project.path),
-        env={**project.environ, "TERM": "xterm-256color"},
+        env={"TERM": "xterm-256color", **project.environ},
         dimensions=(40, columns),
         encoding="utf-8",
         timeout=20,
@@ -145,9 +147,8 @@ def test_progress_goes_to_stderr_alone(shop: Project) -> None:
     shop.run("daemon", "start")
     (shop.path / "gate").touch()
     line = f"'{BIN}/runcept' activate web slow 2>&1 >'{shop.path}/out'"
-    child = pexpect.spawn("sh", ["-c", line], cwd=str(shop.path), env=shop.environ, encoding="utf-8", timeout=20)
-    drawn = end(child)
-    assert "activating" in drawn
+    with terminal(shop, "-c", line, program="sh") as child:
+        assert "activating" in end(child)
     said = (shop.path / "out").read_text()
     assert "\x1b" not in said
     assert re.search(r"^web +ready ", said, re.MULTILINE)
@@ -164,15 +165,8 @@ def test_a_terminal_without_colours_gets_none(shop: Project) -> None:
 
 def test_a_tab_completes_the_name_of_a_process(shop: Project) -> None:
     """In a real bash, with the script that `completion bash` prints."""
-    child = pexpect.spawn(
-        "bash",
-        ["--norc", "--noprofile"],
-        cwd=str(shop.path),
-        env={**shop.environ, "PS1": "$ ", "TERM": "dumb"},
-        encoding="utf-8",
-        timeout=20,
-    )
-    try:
+    shop.environ |= {"PS1": "$ ", "TERM": "dumb"}
+    with terminal(shop, "--norc", "--noprofile", program="bash") as child:
         child.sendline(f'eval "$({BIN}/runcept completion bash)"; echo loaded')
         child.expect("\nloaded")
         child.send("runcept stop sl\t")
@@ -180,6 +174,4 @@ def test_a_tab_completes_the_name_of_a_process(shop: Project) -> None:
         child.sendcontrol("c")
         child.send("runit deact\t")
         child.expect("runit deactivate")
-    finally:
-        child.close(force=True)
     assert shop.json("daemon", "status")["running"] is False

@@ -60,11 +60,13 @@ def test_the_web_stack_does_a_job_from_page_to_database(project: Project, queue:
     job = ask(f"{site}/api/jobs", {"text": "to be or not to be"})["id"]
     wait_until(lambda: ask(f"{site}/api/jobs/{job}")["state"] == "done", what="the job being done")
     assert ask(f"{site}/api/jobs/{job}")["result"]["words"] == 6
-    lines = [line for line in project.json("logs")["lines"] if line["stream"] == "stdout"]
-    said = [(line["process"], line["message"].split(" in ")[0]) for line in lines]
-    assert {("frontend", "POST /api/jobs 202"), ("api", "POST /jobs 202"), ("worker", f"job {job}: 6 words")} <= set(
-        said
-    )
+    expected = {("frontend", "POST /api/jobs 202"), ("api", "POST /jobs 202"), ("worker", f"job {job}: 6 words")}
+
+    def said() -> set[tuple[str, str]]:
+        lines = project.json("logs", "-n", "1000")["lines"]
+        return {(line["process"], line["message"].split(" in ")[0]) for line in lines if line["stream"] == "stdout"}
+
+    wait_until(lambda: expected <= said(), what="the three lines in the log")
 
     project.run("deactivate")
     log = project.log()

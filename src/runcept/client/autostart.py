@@ -17,7 +17,7 @@ from runcept.client.connection import Connection
 from runcept.errors import DaemonStartFailed
 from runcept.paths import ensure_home
 
-__all__ = ["ensure_daemon", "stderr_path"]
+__all__ = ["ensure_daemon", "is_held", "stderr_path"]
 
 _START_SECONDS = 10.0
 _TAKEOVER_SECONDS = 2.0
@@ -43,6 +43,22 @@ def ensure_daemon(home: str, environ: Mapping[str, str] = os.environ) -> Connect
         return connection
     with _start_lock(home) as answered:
         return answered or Connection.if_running(home) or _start(home, environ)
+
+
+def is_held(home: str) -> bool:
+    """Whether a daemon or a keeper of this home lives: one of them holds its lock, flock(2)."""
+    for name in ("daemon.lock", "keeper.lock"):
+        try:
+            descriptor = os.open(os.path.join(home, name), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+    return False
 
 
 @contextmanager
@@ -88,7 +104,10 @@ def _start(home: str, environ: Mapping[str, str]) -> Connection:
         )
     # Where the asking process lives long, a daemon that ended must not stay its zombie.
     Thread(target=daemon.wait, name="reaps the daemon", daemon=True).start()
-    return _await_answer(home, daemon.poll, said_before)
+    answered = _await_answer(home, daemon.poll, said_before)
+    if answered.peer_pid() not in {None, daemon.pid}:
+        daemon.terminate()  # the keeper's was first: ours must not come to life after its end
+    return answered
 
 
 def _await_answer(home: str, poll: Callable[[], int | None], said_before: int) -> Connection:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import time
 from collections.abc import Callable
 from typing import Any, Self
@@ -80,6 +81,13 @@ class Connection:
         except OSError as error:
             raise DaemonUnreachable(self.path, (error.strerror or str(error)).lower()) from error
         return _convert(result, OPERATIONS[method].result)
+
+    def peer_pid(self) -> int | None:
+        """The pid of the daemon, where the system tells (unix(7), SO_PEERCRED)."""
+        if not hasattr(socket, "SO_PEERCRED"):
+            return None
+        credentials = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+        return int.from_bytes(credentials[:4], sys.byteorder)
 
     def wait_closed(self, seconds: float) -> bool:
         """Whether the daemon hung up within this many seconds; a stopping daemon does so as it ends."""

@@ -1,4 +1,4 @@
-"""`python -m runcept.daemon HOME [--foreground]`: how a client and the keeper start the daemon."""
+"""`python -m runcept.daemon HOME [--foreground] [--again]`: how a client and the keeper start the daemon."""
 
 from __future__ import annotations
 
@@ -7,4 +7,5 @@ import sys
 from runcept.daemon.app import main
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], foreground="--foreground" in sys.argv[2:]))
+    options = sys.argv[2:]
+    sys.exit(main(sys.argv[1], foreground="--foreground" in options, again="--again" in options))

@@ -76,7 +76,7 @@ class Daemon:
 
     async def _connect(self) -> None:
         """Reach the keeper, or start one."""
-        restart = [sys.executable, "-m", "runcept.daemon", self._home]
+        restart = [sys.executable, "-m", "runcept.daemon", self._home, "--again"]
         self._performer.link = await KeeperLink.connect(
             self._home,
             restart,
@@ -149,12 +149,19 @@ def _set_up_log(home: str, *, foreground: bool) -> None:
     logging.getLogger("asyncio").setLevel(logging.WARNING)
 
 
-def main(home: str, *, foreground: bool = False) -> int:
-    """Run until asked to end. 0: done, also where another daemon of this home runs already; 1: it could not start."""
+def main(home: str, *, foreground: bool = False, again: bool = False) -> int:
+    """Run until asked to end. 0: done, also where another daemon of this home runs already.
+
+    `again`: a keeper starts it because the last one was lost. If that keeper is gone by now, somebody has stopped both
+    meanwhile, and nobody wants this one.
+    """
     ensure_home(home)
-    held = lock.acquire(home)
+    held = lock.acquire(home, "daemon.lock")
     if held is None:
         sys.stderr.write(f"runcept: a daemon for {home} is running already\n")
+        return 0
+    if again and (keeper := lock.acquire(home, "keeper.lock")) is not None:
+        os.close(keeper)
         return 0
     _set_up_log(home, foreground=foreground)
     connection, set_aside = open_database(database_path(home))

@@ -203,6 +203,8 @@ class Capture:
         if tap is None:
             return ""
         tap.writer.flush()
+        if not tap.writer.offset:  # it has written nothing
+            return ""
         for stream in ("stderr", "stdout"):
             page = read({key: tap.log_path}, lines=5, stream=stream, run=run)
             for line in reversed(page.lines):

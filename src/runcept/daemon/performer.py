@@ -15,7 +15,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from signal import SIGKILL, Signals
 from typing import Any
-from uuid import uuid4
 
 from runcept.core import effects as fx
 from runcept.core import events as ev
@@ -92,7 +91,7 @@ class SystemPerformer:
 
     def prepare(self, environment: Environment, effect: fx.Spawn) -> str:
         """Name the run, so that a new daemon knows of it whatever happens next."""
-        key = f"{effect.name}-{effect.run}-{uuid4().hex[:8]}"
+        key = f"{effect.name}-{effect.run}-{os.urandom(4).hex()}"
         self.know(Run(key, environment, effect.name, effect.run))
         return key
 
@@ -109,7 +108,7 @@ class SystemPerformer:
             case fx.Spawn():
                 self._spawn_task(self._spawn(run))
             case fx.Signal():
-                self._spawn_task(self._signal(run, Signals[effect.signal]))
+                self._spawn_task(self._signal(run, Signals[effect.signal], self._engine.now()))
             case fx.Kill():
                 self._spawn_task(self._kill(run))
             case fx.Watch():
@@ -197,9 +196,9 @@ class SystemPerformer:
 
     # ---------------------------------------------------------------------------------------- signal, end
 
-    async def _signal(self, run: Run, signal: Signals) -> None:
+    async def _signal(self, run: Run, signal: Signals, ordered_at: float) -> None:
         """To the whole group at once, which no fork escapes, and to whoever has left it."""
-        left = self._members(run)
+        left = self._members(run, ordered_at)
         if run.in_keeper and not run.has_ended:
             with suppress(OSError):  # it has ended just now: what is left gets its signal below
                 await self.link.signal(run.key, signal, group=True)
@@ -231,11 +230,11 @@ class SystemPerformer:
             await asyncio.sleep(pause)
             pause = min(pause * 2, 0.2)
 
-    def _members(self, run: Run) -> list[members.Member]:
+    def _members(self, run: Run, since: float | None = None) -> list[members.Member]:
         if run.pid is None:
             return []
         others = {other.pid for other in self.runs.values() if other.pid is not None and other is not run}
-        return members.members(run.pid, self.link.pid, run.marker(), others, start_time=run.start_time)
+        return members.members(run.pid, self.link.pid, run.marker(), others, start_time=run.start_time, since=since)
 
     def look_after(self, run: Run) -> None:
         """It lives, and no keeper holds it."""
@@ -257,7 +256,7 @@ class SystemPerformer:
         await run.begun.wait()
         if run.has_ended:
             return
-        run.has_ended = True
+        run.has_ended, known_at = True, self._engine.now()
         if run.is_logged and not await self.capture.drained(run.key, size, _DRAIN_SECONDS):
             _log.warning("%s: ended, and its last output is not in the log yet", run.key)
         name = None if signal is None else Signals(signal).name
@@ -268,7 +267,7 @@ class SystemPerformer:
         )
         with self._database.transaction():
             self._database.ended_run(run.key, code, name, at)
-        leftovers = any(member.pid != run.pid for member in self._members(run))
+        leftovers = any(member.pid != run.pid for member in self._members(run, known_at))
         self._engine.post(run.environment, ev.Exited(run.name, run.number, code, name, at, leftovers, last_line))
 
     async def _last_words(self, run: Run) -> str:

@@ -17,7 +17,7 @@ from runcept.cli.framework import Entry, Group, command
 from runcept.cli.invocation import Invocation
 from runcept.cli.layout import Cell, print_cells
 from runcept.cli.parameters import lines_option
-from runcept.client.autostart import stderr_path
+from runcept.client.autostart import ensure_daemon, is_held, stderr_path
 from runcept.client.connection import Connection
 from runcept.errors import DaemonUnreachable
 from runcept.paths import daemon_log, ensure_home, socket_path
@@ -48,7 +48,7 @@ def start(invocation: Invocation, foreground: bool) -> None:
     if foreground:
         ensure_home(invocation.home)
         invocation.surroundings.stdout.flush()
-        os.execv(sys.executable, [sys.executable, "-m", "runcept.daemon", invocation.home])  # noqa: S606  no shell wanted
+        os.execv(sys.executable, [sys.executable, "-m", "runcept.daemon", invocation.home, "--foreground"])  # noqa: S606  no shell wanted
     _print(invocation, invocation.call("daemon_status"))
 
 
@@ -110,10 +110,15 @@ def _readable(record: dict[str, Any]) -> Iterator[str]:
 
 
 def _end(invocation: Invocation, params: StopDaemon) -> DaemonStatus | None:
-    """End the daemon and wait until it is gone; None where none ran. Errors: DaemonUnreachable when it stays."""
+    """End the daemon and wait until it is gone; None where none ran. Errors: DaemonUnreachable when it stays.
+
+    One that is just starting, or was killed and left a keeper with living processes, is waited for or started first.
+    """
     connection = Connection.if_running(invocation.home)
     if connection is None:
-        return None
+        if not is_held(invocation.home):
+            return None
+        connection = ensure_daemon(invocation.home, invocation.surroundings.environ)
     with connection:
         ended: DaemonStatus = connection.call("daemon_stop", params, patience=None)
         deadline = time.monotonic() + _END_SECONDS
