@@ -431,7 +431,8 @@ def test_restart_gives_a_new_run_and_keeps_dependents(project: Project) -> None:
     project.run("restart", "db")
     alone = project.processes()
     assert (alone["db"]["run"], alone["worker"]["pid"]) == (2, before["worker"]["pid"])
-    project.run("restart", "db", "--dependents")
+    outcome = project.json("restart", "db", "--dependents")
+    assert [each["name"] for each in outcome["processes"]] == ["db", "worker"]
     together = project.processes()
     assert (together["db"]["run"], together["worker"]["run"]) == (3, 2)
 
@@ -560,3 +561,12 @@ def test_the_daemon_ends_what_it_started_on_sigterm(project: Project) -> None:
     wait_until(lambda: not alive(daemon))
     assert not alive(pid)
     wait_until(lambda: not [each for each in project.left_behind() if "runcept.host" not in " ".join(each.cmdline())])
+
+
+def test_what_a_process_writes_at_once_belongs_to_its_run(project: Project) -> None:
+    """Its first line comes after the record of its start, makes it ready, and is its last words; every time."""
+    one(project, 'command = "echo at once; exec sleep 1000"\nhealth_check = "log://at once"')
+    for run in range(1, 16):
+        project.run("restart", "web", "--timeout", "20s")
+        lines = [line for line in project.json("logs", "--run", "last")["lines"] if line["stream"] != "stderr"]
+        assert [(line["run"], line["stream"]) for line in lines[:2]] == [(run, "runcept"), (run, "stdout")]

@@ -142,7 +142,7 @@ class World:
                 self.perform(supervisor.restart(some, now))
             case "dependents":
                 self.exempt |= set(some)
-                self.perform(supervisor.restart(some, now, dependents=True))
+                self.perform(supervisor.restart(supervisor.with_running_dependents(some), now))
             case "crash" if self.leader:
                 self.end(rng.choice(sorted(self.leader)))
             case "health" if self.leader:

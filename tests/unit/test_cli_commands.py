@@ -171,9 +171,10 @@ def test_what_ran_before_is_told_apart_from_what_became_ready(stage: Stage) -> N
 
 def test_stopping_mentions_only_what_was_stopped(stage: Stage) -> None:
     """What was down before stays out of it."""
-    ended = process(stage, "web", State.STOPPED, ended_at="2999-01-01T00:00:00.000000Z")
     down = process(stage, "worker", State.STOPPED)
-    with answering(stage, deactivate=Outcome(environment=str(stage.cwd), processes=[ended, down], ok=True)):
+    done = Outcome(environment=str(stage.cwd), processes=[process(stage, "web", State.STOPPED), down], ok=True)
+    before = environment(stage, process(stage, "web", State.BACKOFF), down)
+    with answering(stage, status=before, deactivate=done):
         said = stage.run("deactivate")
     assert "web" in said.out
     assert "worker" not in said.out
@@ -183,7 +184,8 @@ def test_stopping_mentions_only_what_was_stopped(stage: Stage) -> None:
 def test_stopping_nothing_says_so(stage: Stage) -> None:
     """And is no failure."""
     down = process(stage, "web", State.STOPPED)
-    with answering(stage, deactivate=Outcome(environment=str(stage.cwd), processes=[down], ok=True)):
+    done = Outcome(environment=str(stage.cwd), processes=[down], ok=True)
+    with answering(stage, status=environment(stage, down), deactivate=done):
         said = stage.run("deactivate")
     assert (said.status, said.out) == (0, "nothing was running\n")
 
@@ -335,7 +337,7 @@ def test_a_daemon_that_is_about_to_end_is_asked_again(stage: Stage) -> None:
 def test_kill_all_asks_on_a_terminal(stage: Stage, answer: str, status: int) -> None:
     """Only yes is yes."""
     stage.stdin, stage.stdin_is_terminal = answer, True
-    everywhere = Processes(processes=[process(stage, "web", ended_at="2999-01-01T00:00:00.000000Z")])
+    everywhere = Processes(processes=[process(stage, "web")])
     with answering(stage, ps=everywhere, kill_all=everywhere) as daemon:
         said = stage.run("kill-all")
     assert said.status == status

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from runcept.cli.layout import Cell, Column, Row, Table, drawn_lines, width_of
@@ -49,11 +51,19 @@ def test_the_least_important_columns_go_first() -> None:
     assert "MEM" in drawn(process_table([RUNNING]), 120)[0]
 
 
-def test_a_reason_that_does_not_fit_beside_its_row_goes_below_it_in_full() -> None:
-    """The reason is what a person came for: it is never cut."""
-    lines = drawn(process_table([RUNNING, FAILED]), 60)
-    below = lines[[line.strip().startswith("✖ beat") for line in lines].index(True) + 1 :]
-    assert " ".join(" ".join(below).split()) == FAILED.reason
+@pytest.mark.parametrize("width", [40, 60, 100])
+def test_a_reason_is_never_cut(width: int) -> None:
+    """It is what a person came for: it goes below its row where it is too long to stand beside it."""
+    lines = drawn(process_table([RUNNING, FAILED]), width)
+    row = next(number for number, line in enumerate(lines) if line.startswith("✖ beat"))
+    assert " ".join(" ".join(lines[row:]).split()) == f"✖ beat failed {FAILED.reason}"
+    assert (row < len(lines) - 1) == (width == 40)
+
+
+def test_a_reason_begins_where_its_row_has_nothing_more_to_say() -> None:
+    """What has failed has no pid and no memory: the reason stands beside the state."""
+    failed = drawn(process_table([RUNNING, FAILED]), 100)[-1]
+    assert re.fullmatch(r"✖ beat  failed   exit code 127.*", failed)
 
 
 def test_a_column_that_says_nothing_is_not_drawn_on_a_terminal() -> None:

@@ -58,7 +58,8 @@ class Story:
         return self.take(self.supervisor.stop(names, "stopped by request", self.now))
 
     def restart(self, *names: str, dependents: bool = False) -> list[Effect]:
-        return self.take(self.supervisor.restart(names, self.now, dependents=dependents))
+        chosen = self.supervisor.with_running_dependents(names) if dependents else names
+        return self.take(self.supervisor.restart(chosen, self.now))
 
     def spawned(self, name: str) -> list[Effect]:
         run = self.supervisor.lives[name].run

@@ -32,8 +32,9 @@ def print_detail(invocation: Invocation, view: ProcessView, owner: EnvironmentVi
         if value.text:
             print_cells(invocation, [Cell(f"  {key.ljust(_KEY_WIDTH)}  ", "dim"), value])
     if view.pid is not None:
+        room = invocation.surroundings.width - _KEY_WIDTH - 4 if invocation.drawn else None
         for line in _tree(view.pid):
-            print_cells(invocation, [Cell(f"  {'tree'.ljust(_KEY_WIDTH)}  ", "dim"), Cell(line)])
+            print_cells(invocation, [Cell(f"  {'tree'.ljust(_KEY_WIDTH)}  ", "dim"), Cell(line[:room])])
 
 
 def _facts(view: ProcessView) -> Iterator[tuple[str, Cell]]:

@@ -1,7 +1,7 @@
 """Tables, laid out: for a pipe plain and stable, for a terminal as wide as it is. Imports rich only to draw.
 
 A pipe gets every column, aligned, with `-` where there is nothing. A terminal gets the columns that say something and
-fit, the most important first; a remark that does not fit beside its row goes below it.
+fit, the most important first; a remark begins where its row has nothing more to say, or goes below if it is too long.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Row(NamedTuple):
 
 
 class Table(NamedTuple):
-    """`remark` is the title of the remarks; without `titles` no line of titles is shown."""
+    """`remark` is the title of the remarks in a pipe; without `titles` no line of titles is shown."""
 
     columns: Sequence[Column]
     rows: Sequence[Row]
@@ -124,41 +124,40 @@ def _draw(table: Table, invocation: Invocation) -> None:
 
 
 class _Fit(NamedTuple):
-    """What of a table is shown at some width: indexes of columns, their widths, and whether remarks stay beside."""
+    """What of a table is shown at some width: indexes of the columns, their widths, and the width of the symbols."""
 
     shown: list[int]
     widths: dict[int, int]
     symbols: int
-    beside: bool
 
     @classmethod
-    def of(cls, table: Table, width: int, *, one_line_a_row: bool) -> Self:
+    def of(cls, table: Table, width: int) -> Self:
         symbols = _SYMBOL if any(row.symbol.text for row in table.rows) else 0
         shown = _fitting(table, width - symbols)
-        widths = {index: _natural(table, index) for index in shown}
-        used = symbols + sum(widths.values()) + _GAP * len(shown)
-        longest = max((width_of(row.remark.text) for row in table.rows), default=0)
-        return cls(shown, widths, symbols, beside=one_line_a_row or longest <= width - used)
+        return cls(shown, {index: _natural(table, index) for index in shown}, symbols)
 
-    def cells(self, columns: Sequence[Column], cells: Sequence[Cell]) -> list[Cell]:
-        """The shown ones, padded."""
-        return [
+    def padded(self, columns: Sequence[Column], symbol: Cell, cells: Sequence[Cell]) -> list[Cell]:
+        """The symbol and the shown cells, each as wide as its column and the gap behind it."""
+        widened = [
             Cell(_pad(cells[i].text, self.widths[i], columns[i].right) + " " * _GAP, cells[i].style) for i in self.shown
         ]
+        return [Cell(symbol.text.ljust(self.symbols), symbol.style), *widened]
 
 
 def _drawn(table: Table, width: int, *, one_line_a_row: bool) -> Iterator[list[Cell]]:
-    """Lines of cells, padded and fitted into the width."""
-    fit = _Fit.of(table, width, one_line_a_row=one_line_a_row)
+    """Lines of cells, padded and fitted into the width; a remark takes the place of the empty cells before it."""
+    fit = _Fit.of(table, width)
     if table.titles and table.rows:
-        titles = [Cell(column.title, "dim") for column in table.columns]
-        said = fit.beside and any(row.remark.text for row in table.rows)
-        remark = Cell(table.remark if said else "", "dim")
-        yield [Cell(" " * fit.symbols), *fit.cells(table.columns, titles), remark]
+        yield [*fit.padded(table.columns, Cell(""), [Cell(column.title, "dim") for column in table.columns])]
     for row in table.rows:
-        symbol = Cell(row.symbol.text.ljust(fit.symbols), row.symbol.style)
-        yield [symbol, *fit.cells(table.columns, row.cells), *([row.remark] if fit.beside else [])]
-        if not fit.beside and row.remark.text:
+        line = fit.padded(table.columns, row.symbol, row.cells)
+        while row.remark.text and not line[-1].text.strip():
+            line.pop()
+        used = sum(width_of(cell.text) for cell in line)
+        if one_line_a_row or used + width_of(row.remark.text) <= width:
+            yield [*line, row.remark]
+        else:
+            yield line
             for part in _wrapped(row.remark, width - _INDENT):
                 yield [Cell(" " * _INDENT), part]
 

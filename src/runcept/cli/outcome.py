@@ -7,12 +7,12 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from runcept.api.messages import KillAll, Outcome, Processes, Waiting
+from runcept.api.messages import KillAll, Outcome, Processes, Status, Waiting
 from runcept.cli.invocation import Invocation
 from runcept.cli.layout import Cell, Column, Row, Table, print_cells
 from runcept.cli.present import address, look, remark
-from runcept.cli.progress import Progress, key_of, watching
-from runcept.core.views import ProcessView, State
+from runcept.cli.progress import Key, Progress, key_of, watching
+from runcept.core.views import EnvironmentView, ProcessView, State
 from runcept.errors import Interrupted
 from runcept.units import format_duration, parse_instant
 
@@ -53,6 +53,7 @@ def perform(invocation: Invocation, method: str, params: Waiting | KillAll, dire
     Errors: what the daemon answers with; Interrupted.
     """
     asked_at = time.time()
+    up_before = _up(invocation, params) if direction is DOWN and not invocation.options.json else set()
     try:
         with watching(invocation, title) as progress:
             outcome: Outcome | Processes = invocation.call(method, params, progress.changed)
@@ -61,16 +62,33 @@ def perform(invocation: Invocation, method: str, params: Waiting | KillAll, dire
     if invocation.options.json:
         invocation.print_json(outcome)
     else:
-        _print(invocation, outcome.processes, direction, progress, asked_at)
+        concerned = [view for view in outcome.processes if _is_concerned(view, direction, up_before)]
+        _print(invocation, concerned, direction, progress, asked_at)
     if isinstance(outcome, Outcome) and outcome.timed_out:
         return _TIMED_OUT
     return 0 if outcome.ok else 1
 
 
+def _up(invocation: Invocation, params: Waiting | KillAll) -> set[Key]:
+    """The processes that there is something to stop of."""
+    if isinstance(params, Waiting):
+        status: EnvironmentView = invocation.call("status", Status(environment=params.environment))
+        return _not_down(status.processes or [])
+    everywhere: Processes = invocation.call("ps")
+    return _not_down(everywhere.processes)
+
+
+def _not_down(views: Sequence[ProcessView]) -> set[Key]:
+    return {key_of(view) for view in views if view.state not in DOWN.words}
+
+
+def _is_concerned(view: ProcessView, direction: Direction, up_before: set[Key]) -> bool:
+    return direction is UP or key_of(view) in up_before or view.state not in DOWN.words
+
+
 def _print(
-    invocation: Invocation, views: Sequence[ProcessView], direction: Direction, progress: Progress, asked_at: float
+    invocation: Invocation, concerned: Sequence[ProcessView], direction: Direction, progress: Progress, asked_at: float
 ) -> None:
-    concerned = [view for view in views if direction is UP or _was_stopped(view, asked_at)]
     several = len({view.environment for view in concerned}) > 1
     rows = [_row(view, direction, progress, asked_at, several=several) for view in concerned]
     if not invocation.options.quiet:
@@ -79,11 +97,6 @@ def _print(
         _print_last_words(invocation, [view for view in concerned if view.run is not None and view.state in _TROUBLED])
     if not invocation.options.quiet:
         _print_summary(invocation, rows, direction, progress.elapsed)
-
-
-def _was_stopped(view: ProcessView, asked_at: float) -> bool:
-    """It ended since, or is still about to."""
-    return view.state not in DOWN.words or (view.ended_at is not None and parse_instant(view.ended_at) >= asked_at)
 
 
 def _print_last_words(invocation: Invocation, troubled: Sequence[ProcessView]) -> None:

@@ -115,5 +115,5 @@ def _cells(view: ProcessView) -> list[Cell]:
 def environment_line(view: EnvironmentView, home: str | None) -> list[Cell]:
     """Its name, state, counts and place."""
     state = Cell(view.state, "green" if view.state == "active" else "dim")
-    processes = view.processes if isinstance(view.processes, list) else []
+    processes = view.processes or []
     return [Cell(view.name, "bold"), state, *counted(processes), Cell(short_path(view.path, home), "dim")]

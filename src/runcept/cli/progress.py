@@ -19,7 +19,7 @@ from runcept.units import format_duration
 if TYPE_CHECKING:
     from rich.console import Group
 
-__all__ = ["Progress", "key_of", "watching"]
+__all__ = ["Key", "Progress", "key_of", "watching"]
 
 _FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _FRAMES_A_SECOND = 10

@@ -48,12 +48,15 @@ class Supervisor:
         """Somebody wants these down; what needs them goes down first. `kill`: without their grace."""
         return self._all([ev.StopRequested(name, reason, kill) for name in self.plan.with_dependents(names)], now)
 
-    def restart(self, names: Iterable[str], now: float, *, dependents: bool = False) -> list[Effect]:
-        """Somebody wants these down and up again, with their dependencies up, and their dependents too if asked."""
-        chosen = list(names)
-        if dependents:
-            running = {name for name in self.plan.with_dependents(chosen) if self.lives[name].wanted}
-            chosen = [name for name in self.plan.order if name in running or name in chosen]
+    def with_running_dependents(self, names: Iterable[str]) -> list[str]:
+        """The names, and of what depends on them what is wanted now."""
+        chosen = set(names)
+        wanted = {name for name in self.plan.with_dependents(chosen) if self.lives[name].wanted}
+        return self.plan.sort(chosen | wanted)
+
+    def restart(self, names: Iterable[str], now: float) -> list[Effect]:
+        """Somebody wants these down and up again, with their dependencies up; those in order of each other."""
+        chosen = self.plan.sort(names)
         needed = [name for name in self.plan.with_dependencies(chosen) if name not in chosen]
         requests: list[ev.Event] = [ev.StartRequested(name) for name in needed]
         return self._all([*requests, *(ev.RestartRequested(name) for name in chosen)], now)

@@ -19,7 +19,7 @@ from runcept.daemon.engine import Engine
 from runcept.daemon.handlers import Handlers
 from runcept.daemon.performer import SystemPerformer
 from runcept.daemon.recovery import Recovery
-from runcept.daemon.server import listen, serve
+from runcept.daemon.server import bind, serve
 from runcept.database.connection import open_database
 from runcept.database.queries import Database
 from runcept.errors import RunceptError
@@ -59,9 +59,9 @@ class Daemon:
 
     async def run(self) -> None:
         """From the first look at what lives to the last goodbye."""
+        listener = bind(socket_path(self._home))  # first: where this fails, nothing else is begun
         await self._connect()
         await Recovery(self._engine, self._database, self._performer, self._performer.link).run()
-        listener = listen(socket_path(self._home))
         self._engine.record("daemon_started", f"version {runcept.__version__}, pid {os.getpid()}", "supervisor")
         _log.info("daemon %s started, pid %d", runcept.__version__, os.getpid())
         loop = asyncio.get_running_loop()
@@ -171,7 +171,7 @@ def main(home: str, *, foreground: bool = False, again: bool = False) -> int:
     try:
         asyncio.run(_run(home, database))
     except BaseException:
-        _log.exception("the daemon ended")
+        _log.exception("the daemon ended by an error")
         raise
     finally:
         database.close()

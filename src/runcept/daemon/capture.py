@@ -11,18 +11,34 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from runcept.logs.reader import read
 from runcept.logs.writer import LogWriter
 
-__all__ = ["Capture"]
+__all__ = ["Capture", "Note", "Watch"]
 
 _log = logging.getLogger(__name__)
 _SLICE = 1 << 20
 _RETRY_SECONDS = 1.0
 _REASON_LENGTH = 500
+
+
+class Note(NamedTuple):
+    """A record of the stream `runcept`; `at` in seconds since the epoch, None: now."""
+
+    event: str
+    message: str
+    facts: Mapping[str, object]
+    at: float | None = None
+
+
+class Watch(NamedTuple):
+    """Call back in the event loop, once, with the first line that the regular expression matches."""
+
+    pattern: str
+    callback: Callable[[str], None]
 
 
 class _Tap:
@@ -52,21 +68,16 @@ class Capture:
 
     # ------------------------------------------------------------------------------- from the event loop
 
-    async def open(self, key: str, log_path: str, directory: str) -> None:
-        """Begin, or go on where an earlier daemon was killed. OSError where the log cannot be written."""
-        await self._call(lambda: self._open(key, log_path, directory))
+    async def open(self, key: str, log_path: str, directory: str, first: Note | None, watch: Watch | None) -> None:
+        """Begin, or go on where an earlier daemon was killed. OSError where the log cannot be written.
 
-    def watch(self, key: str, pattern: str, callback: Callable[[str], None]) -> None:
-        """Call back once, with the first line from now on that the regular expression matches."""
+        `first` is the record that comes before every line of the run, `watch` sees every line from here on.
+        """
+        await self._call(lambda: self._open(key, log_path, directory, first, watch))
 
-        def found(line: str) -> None:
-            self._loop.call_soon_threadsafe(callback, line)
-
-        self._calls.put(lambda: self._taps[key].writer.watch(pattern, found) if key in self._taps else None)
-
-    def note(self, key: str, event: str, message: str, **fields: Any) -> None:
+    def note(self, key: str, note: Note) -> None:
         """Put a record about the run's life between its lines."""
-        self._calls.put(lambda: self._note(key, event, message, fields))
+        self._calls.put(lambda: self._note(key, note))
 
     def more(self, key: str, size: int) -> None:
         """The keeper has written this much to the run's spool."""
@@ -180,23 +191,30 @@ class Capture:
             tap.size = tap.writer.offset
         return moved > 0
 
-    def _open(self, key: str, log_path: str, directory: str) -> None:
+    def _open(self, key: str, log_path: str, directory: str, first: Note | None, watch: Watch | None) -> None:
         tap = _Tap(log_path, LogWriter(log_path, directory))
+        if watch is not None:
+            tap.writer.watch(watch.pattern, lambda line: self._tell(watch, line))
+        if first is not None:
+            tap.writer.note(first.event, first.message, at=first.at, **first.facts)
         self._taps[key] = tap
         self._loop.call_soon_threadsafe(self._advanced, {key: tap.writer.offset})
+
+    def _tell(self, watch: Watch, line: str) -> None:
+        self._loop.call_soon_threadsafe(watch.callback, line)
 
     def _grow(self, key: str, size: int) -> None:
         tap = self._taps.get(key)
         if tap is not None:
             tap.size = max(tap.size, size)
 
-    def _note(self, key: str, event: str, message: str, fields: dict[str, Any]) -> None:
+    def _note(self, key: str, note: Note) -> None:
         tap = self._taps.get(key)
         if tap is not None:
             try:
-                tap.writer.note(event, message, **fields)
+                tap.writer.note(note.event, note.message, at=note.at, **note.facts)
             except OSError as error:
-                _log.warning("%s: %s is not in the log: %s", key, event, error)
+                _log.warning("%s: %s is not in the log: %s", key, note.event, error)
 
     def _flush(self, key: str, run: int) -> str:
         tap = self._taps.get(key)

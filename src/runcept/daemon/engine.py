@@ -134,10 +134,9 @@ class Engine:
         """Somebody wants these down."""
         self._settle(environment, environment.supervisor.stop(names, reason, self.now(), kill=kill), actor)
 
-    def restart(self, environment: Environment, names: Iterable[str], actor: str, *, dependents: bool) -> None:
+    def restart(self, environment: Environment, names: Iterable[str], actor: str) -> None:
         """Somebody wants these down and up again."""
-        effects = environment.supervisor.restart(names, self.now(), dependents=dependents)
-        self._settle(environment, effects, actor)
+        self._settle(environment, environment.supervisor.restart(names, self.now()), actor)
 
     def resume(self, environment: Environment) -> None:
         """Go on where an earlier daemon was."""

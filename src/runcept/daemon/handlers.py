@@ -112,15 +112,16 @@ class Handlers:
         """Stop and start the named processes."""
         environment = self._current(params.environment)
         names = environment.supervisor.plan.select(params.names)
+        if params.dependents:
+            names = environment.supervisor.with_running_dependents(names)
         self._engine.capture(environment, params.environ, activated=False)
         self._engine.touch(environment, params.actor)
-        begin = self._engine.restart
         return await self._outcome(
             environment,
             names,
             params,
             notify,
-            begin=lambda: begin(environment, names, params.actor, dependents=params.dependents),
+            begin=lambda: self._engine.restart(environment, names, params.actor),
             done=lambda name: _is_settled(environment, name) and not environment.lives[name].restarting,
             good=lambda name: _is_good(environment, name),
         )

@@ -19,7 +19,7 @@ from typing import Any
 from runcept.core import effects as fx
 from runcept.core import events as ev
 from runcept.core.model import Probe, Process
-from runcept.daemon.capture import Capture
+from runcept.daemon.capture import Capture, Note, Watch
 from runcept.daemon.engine import Engine
 from runcept.daemon.environment import Environment
 from runcept.daemon.surroundings import child_environ, choose_ports
@@ -154,26 +154,28 @@ class SystemPerformer:
         at = child.started_at or time.time()
         with self._database.transaction():
             self._database.spawned_run(run.key, child.pid, child.start_time, boot_id(), at)
-        await self.begin(run, process, child.pid, child.start_time)
-        self.capture.note(run.key, "started", f"run {run.number}, pid {child.pid}", run=run.number, pid=child.pid)
+        facts = {"run": run.number, "pid": child.pid}
+        first = Note("started", f"run {run.number}, pid {child.pid}", facts, at)
+        await self.begin(run, process, child.pid, child.start_time, first)
         self._engine.post(environment, ev.Spawned(run.name, run.number, child.pid, at, ports))
         run.begun.set()
 
-    async def begin(self, run: Run, process: Process, pid: int, start_time: int) -> None:
+    async def begin(self, run: Run, process: Process, pid: int, start_time: int, first: Note | None = None) -> None:
         """Its main process lives: log its output, watch for the line that makes it ready."""
         run.pid, run.start_time, run.in_keeper = pid, start_time, True
-        await self.open_log(run)
         check = process.health_check
+        watch = None
         if check is not None and check.probe is Probe.LOG:
-            self.capture.watch(run.key, check.target, lambda line: self._matched(run, line))
+            watch = Watch(check.target, lambda line: self._spawn_task(self._matched(run, line)))
+        await self.open_log(run, first, watch)
 
-    async def open_log(self, run: Run) -> None:
+    async def open_log(self, run: Run, first: Note | None = None, watch: Watch | None = None) -> None:
         """Move its output from the spool to its log from now on."""
         if run.is_logged:
             return
         path = log_path(run.environment.path, run.name)
         try:
-            await self.capture.open(run.key, path, self.directory(run))
+            await self.capture.open(run.key, path, self.directory(run), first, watch)
             run.is_logged = True
         except OSError as error:
             _log.warning("%s: output stays in the spool: %s", run.key, error)
@@ -182,7 +184,8 @@ class SystemPerformer:
         """The log tells the whole story, so also of a run that never was."""
         os.makedirs(self.directory(run), mode=0o700, exist_ok=True)
         await self.open_log(run)
-        self.capture.note(run.key, "failed", f"run {run.number} could not be started: {reason}", run=run.number)
+        sentence = f"run {run.number} could not be started: {reason}"
+        self.capture.note(run.key, Note("failed", sentence, {"run": run.number}))
 
     def _ports_in_use(self, run: Run) -> set[int]:
         """The ports that other living processes of ours were given."""
@@ -262,9 +265,8 @@ class SystemPerformer:
         name = None if signal is None else Signals(signal).name
         last_line = await self._last_words(run)
         how = f"killed by {name}" if name else f"exit code {code}" if code is not None else "exit status unknown"
-        self.capture.note(
-            run.key, "exited", f"run {run.number}: {how}", run=run.number, exit_code=code, exit_signal=name
-        )
+        facts = {"run": run.number, "exit_code": code, "exit_signal": name}
+        self.capture.note(run.key, Note("exited", f"run {run.number}: {how}", facts))
         with self._database.transaction():
             self._database.ended_run(run.key, code, name, at)
         leftovers = any(member.pid != run.pid for member in self._members(run, known_at))
@@ -313,7 +315,8 @@ class SystemPerformer:
         result = await probes.probe(due.check, cwd=process.working_dir, env=environ, shell=environment.project.shell)
         self._engine.probed(environment, due.name, due.run, ok=result.ok, detail=result.detail)
 
-    def _matched(self, run: Run, line: str) -> None:
+    async def _matched(self, run: Run, line: str) -> None:
+        await run.begun.wait()
         self._engine.probed(run.environment, run.name, run.number, ok=True, detail=f"it wrote: {line}")
 
     # -------------------------------------------------------------------------------------------- output

@@ -32,7 +32,7 @@ from runcept.daemon.handlers import Handlers
 from runcept.errors import BadRequest, RunceptError, UnknownMethod
 from runcept.paths import ensure_private
 
-__all__ = ["listen", "serve"]
+__all__ = ["bind", "serve"]
 
 _log = logging.getLogger(__name__)
 _BACKLOG = 1024
@@ -41,8 +41,11 @@ _UNDER_WAY_MAX = 100
 _PILE_MAX = FRAME_MAX
 
 
-def listen(path: str) -> socket.socket:
-    """The listening socket, mode 0600 from its first instant; the caller holds the lock, so an old one is stale."""
+def bind(path: str) -> socket.socket:
+    """The socket, mode 0600 from its first instant; the caller holds the lock, so an old one is stale.
+
+    Nobody gets in before it listens.
+    """
     ensure_private(os.path.dirname(path))
     if os.path.lexists(path):
         os.unlink(path)
@@ -52,7 +55,6 @@ def listen(path: str) -> socket.socket:
         listener.bind(path)
     finally:
         os.umask(mask)
-    listener.listen(_BACKLOG)
     listener.setblocking(False)
     return listener
 
@@ -60,7 +62,8 @@ def listen(path: str) -> socket.socket:
 async def serve(
     listener: socket.socket, handlers: Handlers, spawn_task: Callable[[Coroutine[Any, Any, None]], Any]
 ) -> None:
-    """Accept clients for ever."""
+    """Listen, and accept clients for ever."""
+    listener.listen(_BACKLOG)
     loop = asyncio.get_running_loop()
     while True:
         try:

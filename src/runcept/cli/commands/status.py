@@ -64,7 +64,7 @@ def ps(invocation: Invocation) -> None:
 
 
 def _one(invocation: Invocation, view: EnvironmentView, name: str) -> None:
-    processes = view.processes if isinstance(view.processes, list) else []
+    processes = view.processes or []
     found = next((process for process in processes if process.name == name), None)
     if found is None:
         raise ProcessNotFound(name, view.name, [process.name for process in processes])
@@ -77,7 +77,7 @@ def _one(invocation: Invocation, view: EnvironmentView, name: str) -> None:
 
 
 def _all(invocation: Invocation, view: EnvironmentView) -> None:
-    processes = view.processes if isinstance(view.processes, list) else []
+    processes = view.processes or []
     if not invocation.options.quiet:
         environ = invocation.surroundings.environ
         home = environ.get("HOME") if invocation.drawn else None
