@@ -79,6 +79,8 @@ def project() -> Iterator[Project]:
         root = Path(os.path.realpath(directory))
         (root / "project").mkdir()
         environ = {key: value for key, value in os.environ.items() if not key.startswith("RUNCEPT")}
+        for name in ("COLUMNS", "LINES", "NO_COLOR", "PAGER"):  # we would obey them, and pytest-xdist sets some
+            environ.pop(name, None)
         environ |= {"RUNCEPT_HOME": str(root / "home"), "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
         made = Project(root / "project", root / "home", environ)
         yield made
