@@ -1,1 +1,1 @@
-"""What Runcept's speed is measured with. Each module runs by itself: `python -m benchmarks.logs`."""
+"""What Runcept's speed is measured with: all of it by `python -m benchmarks`, a part by `python -m benchmarks.logs`."""

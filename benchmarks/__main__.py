@@ -7,7 +7,7 @@ import argparse
 from benchmarks import activation, latency, logs, many, spawning
 from benchmarks.measure import print_table
 
-PARTS = {"activation": activation, "many": many, "latency": latency, "spawning": spawning, "logs": logs}
+PARTS = {"spawning": spawning, "activation": activation, "latency": latency, "many": many, "logs": logs}
 
 
 def main() -> None:

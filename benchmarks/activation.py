@@ -14,7 +14,7 @@ from typing import IO
 from benchmarks.measure import Figure, print_table, seconds
 from benchmarks.stage import stage
 
-__all__ = ["figures"]
+__all__ = ["TITLE", "figures"]
 
 ROUNDS = 7
 TITLE = "Activation of a database, a server that needs it, and a worker"
@@ -96,9 +96,9 @@ def figures() -> Iterator[Figure]:
         programs = Programs()
         direct.append(programs.start_directly())
         with stage(programs.project_file()) as here:
-            first.append(seconds(lambda: here.runcept("activate")))  # noqa: B023
+            first.append(seconds(lambda: here.runcept("activate")))
             here.runcept("deactivate")
-            later.append(seconds(lambda: here.runcept("activate")))  # noqa: B023
+            later.append(seconds(lambda: here.runcept("activate")))
     own = median(direct)
     name = "their own readiness"
     yield Figure("first activate, no daemon: beyond the processes' readiness", median(first) - own, "s", own, name, 1.0)

@@ -14,7 +14,7 @@ from benchmarks.stage import Stage, stage
 from runcept.api.messages import Start
 from runcept.core.views import ProcessView, State
 
-__all__ = ["figures"]
+__all__ = ["TITLE", "figures"]
 
 ROUNDS = 30
 RESTART_DELAY = 0.01
@@ -38,7 +38,7 @@ health_check = "log://never"
 """
 
 
-class Seen(Exception):  # noqa: N818
+class Seen(Exception):
     """What was waited for has been told."""
 
 

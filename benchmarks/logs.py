@@ -6,20 +6,21 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
 from statistics import median
 
+from benchmarks.measure import Figure, bare_interpreter, print_table, repeat, seconds
 from runcept.logs.encoder import Encoder
 from runcept.logs.reader import read
 from runcept.logs.testing import SpoolFeeder
 from runcept.logs.writer import LogWriter
 
-__all__ = ["main"]
+__all__ = ["TITLE", "figures"]
 
+TITLE = "Output into logs, and logs read again"
 AT = 1_795_334_400_000_000  # 2026-11-22T08:00:00Z
 PIPE = 65_536  # bytes that one read of a full pipe gives
 SIZE = 128 << 20
@@ -32,15 +33,15 @@ LINES = {
 LAST_HUNDRED = "import sys; from runcept.logs.reader import read; assert len(read({'web': sys.argv[1]}).lines) == 100"
 
 
-def main() -> None:
-    """Print the figures."""
-    with tempfile.TemporaryDirectory() as directory:
+def figures() -> Iterator[Figure]:
+    """Writing, then reading."""
+    with tempfile.TemporaryDirectory(prefix="runcept-bench-") as directory:
         for name, line in LINES.items():
-            measure_writing(Path(directory), name, line)
-        measure_reading(Path(directory))
+            yield from measure_writing(Path(directory), name, line)
+        yield from measure_reading(Path(directory))
 
 
-def measure_writing(directory: Path, name: str, line: bytes) -> None:
+def measure_writing(directory: Path, name: str, line: bytes) -> Iterator[Figure]:
     """`cat` to a file, the encoder alone, and spool to log with index, commit and deletion of segments, in turn."""
     data = line * (SIZE // len(line))
     source = directory / "source"
@@ -54,14 +55,13 @@ def measure_writing(directory: Path, name: str, line: bytes) -> None:
             whole.append(seconds(partial(move, writer)))
         shutil.rmtree(directory / "run")
         Path(log_of(directory)).unlink()
-    print(f"{name}: MB/s, and times `cat`")
-    rate = {"cat": cat, "encoder alone": encode, "spool to log": whole}
-    for what, times in rate.items():
-        print(f"  {what:<14} {len(data) / median(times) / 1e6:7.0f}  {median(cat) / median(times):5.2f}")
+    for what, times in {"encoder alone": encode, "spool to log": whole}.items():
+        rate, reference = (len(data) / median(each) / 1e6 for each in (times, cat))
+        yield Figure(f"{name}, {what}", rate, "MB/s", reference, "cat")
 
 
-def measure_reading(directory: Path) -> None:
-    """The last hundred lines, and a search, of a big log whose run began at its first line."""
+def measure_reading(directory: Path) -> Iterator[Figure]:
+    """The last hundred lines, and searches, of a big log whose run began at its first line."""
     line = LINES["100-byte lines"]
     data = line * (SIZE // len(line))
     feed(directory / "big", data)
@@ -69,19 +69,20 @@ def measure_reading(directory: Path) -> None:
         writer.note("started", "run 1 started", run=1, at=AT / 1e6)
         move(writer)
     log = {"web": log_of(directory)}
-    size = Path(log_of(directory)).stat().st_size
-    bare = median(seconds(lambda: python("pass")) for _ in range(ROUNDS * 2))
-    last = median(seconds(lambda: python(LAST_HUNDRED, log_of(directory))) for _ in range(ROUNDS * 2))
-    print(f"a log of {size / 1e6:.0f} MB")
-    print(f"  last 100 lines, with interpreter  {last * 1e3:6.1f} ms  {last / bare:.2f} times a bare interpreter")
+    size = f"{Path(log_of(directory)).stat().st_size / 1e6:.0f} MB"
+    bare = bare_interpreter()
+    last = repeat(lambda: python(LAST_HUNDRED, log_of(directory)), ROUNDS * 2)
+    yield Figure(f"{size}: last 100 lines, with interpreter", last, "s", bare, "a bare interpreter")
+    command = ["grep", "-c", "no such words", log_of(directory)]
+    grep = repeat(lambda: subprocess.run(command, stdout=subprocess.DEVNULL, check=False), 3)
     for what, query in {
         "last 100 lines": {"lines": 100},
         "since, by bisection": {"since": AT / 1e6 + 1e6, "lines": 100},
         "grep for what is not there": {"grep": "no such words"},
         "grep that has to decode each line": {"grep": r"\d{9}"},
     }.items():
-        took = median(seconds(partial(read, log, **query)) for _ in range(3))  # type: ignore[arg-type]
-        print(f"  {what:<33} {took * 1e3:6.1f} ms")
+        took = repeat(partial(read, log, **query), 3)  # type: ignore[arg-type]
+        yield Figure(f"{size}: {what}", took, "s", grep, "grep(1) for what is not there")
 
 
 def log_of(directory: Path) -> str:
@@ -121,12 +122,5 @@ def python(code: str, *arguments: str) -> None:
     subprocess.run([sys.executable, "-c", code, *arguments], check=True)
 
 
-def seconds(action: Callable[[], object]) -> float:
-    """How long it takes, once."""
-    start = time.perf_counter()
-    action()
-    return time.perf_counter() - start
-
-
 if __name__ == "__main__":
-    main()
+    print_table(TITLE, figures())

@@ -12,7 +12,7 @@ import psutil
 from benchmarks.measure import Figure, bare_interpreter, bare_interpreter_memory, print_table, repeat, seconds
 from benchmarks.stage import Stage, stage
 
-__all__ = ["figures"]
+__all__ = ["TITLE", "figures"]
 
 COUNT = 200
 ROUNDS = 3

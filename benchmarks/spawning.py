@@ -1,4 +1,8 @@
-"""What one start costs the keeper: two FIFOs, a spool, a session, two records on disk, besides fork and exec."""
+"""What one start costs the keeper: two FIFOs, a spool, a session, a record on disk, besides fork and exec.
+
+Up to half of it is the file system's: for some seconds after many files were deleted, ext4 takes ten times as long to
+make one. So a figure taken after a pause is the one to compare.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ from statistics import median
 from benchmarks.measure import Figure, print_table, seconds
 from runcept.process.keeper_link import KeeperLink
 
-__all__ = ["figures"]
+__all__ = ["TITLE", "figures"]
 
 COUNT = 200
 TITLE = "One start, asked of the keeper directly"

@@ -82,9 +82,11 @@ def ask(connection: socket.socket, raw: bytes) -> dict[str, Any]:
 
 
 def receive(connection: socket.socket) -> dict[str, Any]:
+    """One line, and nothing of the next."""
     line = b""
     while not line.endswith(b"\n"):
-        line += connection.recv(65536) or pytest.fail("the daemon hung up")
+        seen = connection.recv(65536, socket.MSG_PEEK) or pytest.fail("the daemon hung up")
+        line += connection.recv(seen.find(b"\n") + 1 or len(seen))
     answer: dict[str, Any] = json.loads(line)
     return answer
 

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -136,6 +137,31 @@ def test_shared_census_is_never_older_than_the_run(keeper: Bench) -> None:
         keeper.exited(key)
         left = members.members(leader, keeper.keeper.pid, marker(key))
         assert len(left) == 1, left
+
+
+AFTERTHOUGHT = """
+import os, signal, time
+def leave(*_):
+    if os.fork() == 0: os.execv('/bin/sleep', ['sleep', '60'])
+    os._exit(0)
+signal.signal(signal.SIGUSR1, leave)
+os.write(1, b'\\n')
+while True: time.sleep(60)
+"""
+
+
+def test_what_was_left_behind_is_looked_for_after_the_end(keeper: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look from before the end, which others share for long, does not hide a child that came after it."""
+    monkeypatch.setattr(members, "_CENSUS_SHARED", 60.0)
+    leader = keeper.python("late", AFTERTHOUGHT)["pid"]
+    wait_until(lambda: keeper.output("late"))
+    before = members.members(leader, keeper.keeper.pid, marker("late"), since=time.monotonic())
+    assert [member.pid for member in before] == [leader]
+    os.kill(leader, signal.SIGUSR1)
+    keeper.exited("late")
+    left = members.members(leader, keeper.keeper.pid, marker("late"), since=time.monotonic())
+    assert len(left) == 1
+    send(left[0], signal.SIGKILL)
 
 
 def living(pids: set[int]) -> set[int]:

@@ -133,7 +133,7 @@ class SystemPerformer:
         environment = run.environment
         process = environment.project.process(run.name)
         try:
-            ports = choose_ports(process, self._ports_in_use(run))
+            ports = choose_ports(process, self._ports_in_use(run) if process.auto_port else ())
             ensure_project_directory(environment.path)
             environ = await child_environ(environment.environ, process, run.marker(), ports)
             child = await self.link.spawn(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Mapping
 
+from runcept.process import sock_diag
 from runcept.process.entry import Entry
 
 __all__ = ["boot_id", "carries", "command_of", "entries", "entry", "listening"]
@@ -106,6 +107,15 @@ def listening(pids: Iterable[int], only: Collection[int] | None = None) -> dict[
 
 def _listeners() -> Iterable[tuple[bytes, int]]:
     """("socket:[INODE]", port) of every listening socket of our network namespace."""
+    try:
+        found = sock_diag.listeners()
+    except OSError:  # a kernel without it, or a sandbox that forbids it
+        found = list(_listeners_of_tables())
+    return [(b"socket:[%d]" % inode, port) for inode, port in found]
+
+
+def _listeners_of_tables() -> Iterable[tuple[int, int]]:
+    """(inode, port), as `sock_diag.listeners`."""
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         try:
             with open(table, "rb") as file:
@@ -115,7 +125,7 @@ def _listeners() -> Iterable[tuple[bytes, int]]:
         for row in rows:
             fields = row.split(None, 10)
             if fields[3] == _LISTEN:
-                yield b"socket:[" + fields[9] + b"]", int(fields[1].rpartition(b":")[2], 16)
+                yield int(fields[9]), int(fields[1].rpartition(b":")[2], 16)
 
 
 def _inodes(pid: int) -> Iterable[bytes]:

@@ -104,15 +104,21 @@ def members(
     exclude: Collection[int] = (),
     *,
     start_time: int | None = None,
+    since: float | None = None,
 ) -> list[Member]:
-    """`members_of` a census that may be a few milliseconds old, but not older than the run.
+    """`members_of` a census that others may have asked for: many runs that end at once need few.
 
-    An empty answer is final all the same: who was not there then has nobody who could have started it since.
+    It was begun at `since` (monotonic) or later. Without, it may be a few milliseconds old, but not older than the run;
+    an empty answer is final all the same: who was not there then has nobody who could have started it since.
     """
     global _last  # noqa: PLW0603  one look serves all who ask at the same time
-    age = time.monotonic() - _last.taken_at
-    has_it = pid in _last.entries and (start_time is None or _is(_last, pid, start_time))
-    if age > max(_CENSUS_SHARED, _last.cost) or not has_it:
+    if since is None:
+        age = time.monotonic() - _last.taken_at
+        has_it = pid in _last.entries and (start_time is None or _is(_last, pid, start_time))
+        serves = has_it and age <= max(_CENSUS_SHARED, _last.cost)
+    else:
+        serves = _last.taken_at >= since
+    if not serves:
         _last = census()
     return members_of(_last, pid, keeper_pid, marker, exclude, start_time=start_time)
 

@@ -41,6 +41,8 @@ class Sampler(Generic[Key]):
 
     def sample(self, leaders: Mapping[Key, int], *, with_ports: bool = True) -> dict[Key, Usage]:
         """The usage of each key's process tree, by the pid of its main process. What has ended uses nothing."""
+        if not leaders:
+            return {}
         taken = census()
         trees = {key: tree_of(taken, pid) for key, pid in leaders.items()}
         everyone = [pid for tree in trees.values() for pid in tree]
@@ -70,5 +72,4 @@ def urls(ports: Collection[int]) -> list[str]:
 
 def resident(pids: Collection[int]) -> int:
     """Bytes of resident memory of just these processes, without their descendants."""
-    entries = census().entries
-    return sum(entries[pid].memory_bytes for pid in pids if pid in entries)
+    return sum(found.memory_bytes for found in map(system.entry, pids) if found)

@@ -1,6 +1,6 @@
 """When to probe, and what the answers amount to: readiness at first, then liveness. Pure.
 
-Until its first success a check is repeated fast, from 50 ms apart growing to the interval, and a failure within the
+Until its first success a check is repeated fast, from 10 ms apart growing to the interval, and a failure within the
 start period does not count; from the first success on every failure counts (as Docker's HEALTHCHECK has it).
 `retries` failures in a row make a process unhealthy, one success makes it healthy again.
 A `log://` check is not probed: its answer comes from the output, and its only deadline is the end of the start period.
@@ -16,7 +16,7 @@ from runcept.units import format_duration
 
 __all__ = ["HealthSchedule", "ProbeDue"]
 
-_FIRST_DELAY = 0.05
+_FIRST_DELAY = 0.01
 _GROWTH = 1.5
 
 
