@@ -27,7 +27,7 @@ def test_probes_are_fast_until_the_first_success_then_at_the_interval() -> None:
     assert schedule.next_deadline() is None, "one probe at a time"
     gaps = []
     now = 100.0
-    for _ in range(20):
+    for _ in range(25):
         fail(schedule, now)
         following = schedule.next_deadline()
         assert following is not None
