@@ -3,7 +3,7 @@ VENV := .venv
 UV := $(VENV)/bin/uv
 RUN := $(VENV)/bin
 
-.PHONY: help install demo test lint format bench clean
+.PHONY: help install demo test lint format docs pictures bench clean
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
@@ -22,15 +22,22 @@ demo: install  ## start, use, look at and stop examples/web-stack
 test: install  ## all tests, on both cores
 	$(RUN)/pytest -n auto --durations=15
 
-lint: install  ## ruff, mypy, import rules
+lint: install  ## ruff, mypy, import rules, pages made from code
 	$(RUN)/ruff check .
 	$(RUN)/ruff format --check .
 	$(RUN)/mypy
 	$(RUN)/lint-imports
+	$(RUN)/python -m scripts.generate_docs --check
 
 format: install  ## as ruff wants it
 	$(RUN)/ruff format .
 	$(RUN)/ruff check --fix .
+
+docs: install  ## write the pages of docs/ that are made from code
+	$(RUN)/python -m scripts.generate_docs
+
+pictures: install  ## draw docs/pictures anew from what the program prints
+	$(RUN)/python -m scripts.picture
 
 bench: install  ## the figures of docs/design.md, as ratios within one run
 	$(RUN)/python -m benchmarks

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import pty
 import re
-import struct
+import select
 import subprocess
-import termios
+import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
-from tests.e2e.conftest import BIN
+from tests.e2e.conftest import Project
 from tests.support import free_ports
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 PORT = 8000
-COLUMNS = 96
+COLUMNS = 100
+SECONDS = 60
 ANYTHING = "…"
 """A line that stands for any number of lines."""
 NOISE = [
@@ -33,9 +34,10 @@ NOISE = [
 ]
 
 
-def tour() -> tuple[str, list[tuple[str, list[str]]]]:
-    """The project file of the section, and its commands, each with the lines that it is said to print."""
+def tour(port: int) -> tuple[str, list[tuple[str, list[str]]]]:
+    """The project file of the section, and its commands, each with the lines that it is said to print; on our port."""
     section = README.read_text(encoding="utf-8").partition("## Five minutes\n")[2].partition("\n## ")[0]
+    section = section.replace(str(PORT), str(port))
     (project_file,) = re.findall(r"```toml\n(.*?)```", section, re.DOTALL)
     steps: list[tuple[str, list[str]]] = []
     for block in re.findall(r"```console\n(.*?)```", section, re.DOTALL):
@@ -47,52 +49,36 @@ def tour() -> tuple[str, list[tuple[str, list[str]]]]:
     return project_file, steps
 
 
-class Reader:
-    """Somebody who reads along: types each command at a terminal in `~/tour`."""
-
-    def __init__(self, home: Path, port: int) -> None:
-        self.home, self.port = home, port
-        self.project = home / "tour"
-        self.project.mkdir()
-        self._environ = {
-            "HOME": str(home),
-            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
-            "TERM": "xterm",
-            "NO_COLOR": "1",
-            "LANG": "C.UTF-8",
-        }
-
-    def here(self, text: str) -> str:
-        """The text with our port in place of the tour's."""
-        return text.replace(str(PORT), str(self.port))
-
-    def type(self, command: str) -> str:
-        """What the command prints, on stdout and then on stderr."""
-        ours, theirs = pty.openpty()
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, COLUMNS, 0, 0))
-        with subprocess.Popen(
-            ["bash", "-c", self.here(command)],
-            cwd=self.project,
-            env=self._environ,
+def type_at_terminal(project: Project, command: str) -> str:
+    """What the command prints in the project's directory, on stdout, which is a terminal, and then on stderr."""
+    environ = project.environ | {"TERM": "xterm", "NO_COLOR": "1", "LANG": "C.UTF-8", "COLUMNS": str(COLUMNS)}
+    ours, theirs = pty.openpty()
+    with os.fdopen(ours, "rb", buffering=0) as screen, tempfile.TemporaryFile("w+") as errors:
+        process = subprocess.Popen(
+            ["bash", "-c", command],
+            cwd=project.path,
+            env=environ,
             stdin=subprocess.DEVNULL,
             stdout=theirs,
-            stderr=subprocess.PIPE,
-            text=True,
-        ) as process:
-            os.close(theirs)
-            out = b"".join(until_closed(ours)).decode()
-            _, err = process.communicate(timeout=60)
-        os.close(ours)
-        return (out + err).replace("\r\n", "\n").replace(str(self.home), "~")
+            stderr=errors,
+        )
+        os.close(theirs)
+        written = b"".join(until_closed(screen.fileno())).decode()
+        process.wait(SECONDS)
+        errors.seek(0)
+        written += errors.read()
+    return written.replace("\r\n", "\n").replace(str(project.path), "~/tour")
 
 
-def until_closed(descriptor: int) -> Iterator[bytes]:
+def until_closed(screen: int) -> Iterator[bytes]:
     """All that is written to a terminal until nobody holds its other end any more."""
-    while True:
+    deadline = time.monotonic() + SECONDS
+    while select.select([screen], [], [], max(0, deadline - time.monotonic()))[0]:
         try:
-            yield os.read(descriptor, 1 << 16)
+            yield os.read(screen, 1 << 16)
         except OSError:  # EIO: it is closed
             return
+    pytest.fail(f"a command did not end within {SECONDS} s")
 
 
 def told(lines: list[str]) -> list[str]:
@@ -123,38 +109,33 @@ def differs(expected: list[str], printed: list[str]) -> str:
     return "" if skipping or at == len(printed) else "nothing more"
 
 
-def pid_of(process: str, status: str) -> str:
-    """What a status table says is its pid."""
-    found = re.search(rf"^● {process} +running +(?:healthy +)?(\d+) ", status, re.MULTILINE)
-    assert found, status
+def pid_in(printed: str, before: str) -> str:
+    """The number behind `before`."""
+    found = re.search(rf"{before} +(\d+)", printed)
+    assert found, printed
     return found[1]
 
 
-@pytest.fixture
-def reader(tmp_path: Path) -> Iterator[Reader]:
-    """A reader with an empty home; the daemon ends with the tour."""
-    made = Reader(tmp_path.resolve(), free_ports(1)[0])
-    yield made
-    made.type("runcept daemon stop --kill")
-
-
-def test_the_tour_prints_what_the_page_says(reader: Reader) -> None:
+def test_the_tour_prints_what_the_page_says(project: Project) -> None:
     """Every command of the README's tour, in order; after the daemon was killed the processes have their pids still."""
-    project_file, steps = tour()
+    (port,) = free_ports(1)
+    project_file, steps = tour(port)
     assert len(steps) > 10
-    (reader.project / ".runcept.toml").write_text(reader.here(project_file), encoding="utf-8")
-    statuses: list[str] = []
+    project.write(project_file)
+    printed, statuses = "", []
     for command, lines in steps:
-        printed = reader.type(command)
-        missing = differs(told([reader.here(line) for line in lines]), told(printed.splitlines()))
+        # The page kills the pid that it has just shown; so do we.
+        typed = f"kill -9 {pid_in(printed, 'pid')}" if command.startswith("kill") else command
+        printed = type_at_terminal(project, typed)
+        missing = differs(told(lines), told(printed.splitlines()))
         assert not missing, f"$ {command}\n{printed}\nThe page says here: {missing}"
         if command == "runcept activate":
-            with urlopen(f"http://localhost:{reader.port}", timeout=10) as answer:
+            with urlopen(f"http://localhost:{port}", timeout=10) as answer:
                 assert answer.read() == b"hello\n"
         if command == "runcept status":
             statuses.append(printed)
-    before, after = statuses
-    assert [pid_of(name, before) for name in ("web", "ticker")] == [pid_of(name, after) for name in ("web", "ticker")]
+    before, after = ([pid_in(each, "running  healthy"), pid_in(each, "● ticker  running")] for each in statuses)
+    assert before == after
 
 
 def test_a_page_that_says_something_else_is_noticed() -> None:

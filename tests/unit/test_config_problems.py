@@ -275,3 +275,13 @@ def test_env_files_are_named_with_what_is_wrong(tmp_path: Path) -> None:
     assert "latin.env: it is not UTF-8: byte 0xe9 on line 1" in messages[1]
     assert "line 2 of" in messages[2]
     assert "it is a directory" in messages[3]
+
+
+def test_a_comment_behind_a_value_is_not_the_value(tmp_path: Path) -> None:
+    """The caret stands under what is wrong."""
+    text = '[project]\nname = "p"\n[[process]]\nname = "web"\ncommand = "x"\nrestart = "on-falure"  # a comment\n'
+    (tmp_path / ".runcept.toml").write_text(text)
+    with pytest.raises(ConfigInvalid) as caught:
+        load_project(str(tmp_path), Settings())
+    (problem,) = caught.value.fields["problems"]
+    assert (problem["line"], problem["column"]) == (6, 11)

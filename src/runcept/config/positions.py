@@ -64,7 +64,7 @@ class Positions:
         self._keys.setdefault(path, self._span(node))
 
     def _pair(self, node: tree_sitter.Node, path: Path) -> None:
-        key, value = node.named_children[0], node.named_children[-1]
+        key, value, *_comment = node.named_children
         for name, part in _key_parts(key):
             path = (*path, name)
             self._note(path, part)

@@ -14,6 +14,7 @@ from typing import Any
 
 import runcept
 from runcept.api import messages as m
+from runcept.config.settings import load_settings
 from runcept.daemon import lock
 from runcept.daemon.engine import Engine
 from runcept.daemon.handlers import Handlers
@@ -22,7 +23,7 @@ from runcept.daemon.recovery import Recovery
 from runcept.daemon.server import bind, serve
 from runcept.database.connection import open_database
 from runcept.database.queries import Database
-from runcept.errors import RunceptError
+from runcept.errors import ConfigError, RunceptError
 from runcept.paths import daemon_log, ensure_home, socket_path
 from runcept.paths import database as database_path
 from runcept.process.keeper_link import KeeperLink
@@ -143,10 +144,17 @@ def _set_up_log(home: str, *, foreground: bool) -> None:
     handlers[0].setFormatter(_JsonLines())
     if foreground:
         handlers.append(logging.StreamHandler())
-    level = os.environ.get("RUNCEPT_LOG", "info").upper()
+    level = (os.environ.get("RUNCEPT_LOG") or _wanted_level(home)).upper()
     known = logging.getLevelNamesMapping()
     logging.basicConfig(level=known.get(level, logging.INFO), handlers=handlers, format="%(levelname)s %(message)s")
     logging.getLogger("asyncio").setLevel(logging.WARNING)
+
+
+def _wanted_level(home: str) -> str:
+    try:
+        return load_settings(home).log_level
+    except ConfigError:  # the commands that need the settings say what is wrong with them
+        return ""
 
 
 def main(home: str, *, foreground: bool = False, again: bool = False) -> int:

@@ -30,6 +30,8 @@ Notify = Callable[[ProcessView], None]
 
 _NO_LIMIT = 3600.0
 """Seconds that `daemon stop` waits for graces, which are limits of their own."""
+_KILL_SECONDS = 15.0
+"""Seconds that `daemon stop --kill` waits for what it killed; what cannot be killed does not keep the daemon."""
 
 
 def _is_down(life: Life) -> bool:
@@ -299,7 +301,8 @@ class Handlers:
         """End, with the processes or without."""
         status = await self.daemon_status(m.NoParams(), notify)
         if params.processes:
-            await self.kill_all(m.KillAll(timeout=_NO_LIMIT, kill=params.kill, actor=params.actor), notify)
+            limit = _KILL_SECONDS if params.kill else _NO_LIMIT
+            await self.kill_all(m.KillAll(timeout=limit, kill=params.kill, actor=params.actor), notify)
         self.stopping.set()
         return status
 
