@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks import activation, latency, logs, many, spawning
+from benchmarks import activation, entry, latency, logs, many, spawning
 from benchmarks.measure import print_table
 
-PARTS = {"spawning": spawning, "activation": activation, "latency": latency, "many": many, "logs": logs}
+PARTS = {
+    "entry": entry,
+    "spawning": spawning,
+    "activation": activation,
+    "latency": latency,
+    "many": many,
+    "logs": logs,
+}
 
 
 def main() -> None:

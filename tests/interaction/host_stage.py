@@ -15,7 +15,7 @@ import psutil
 from tests.e2e.conftest import BIN, Project
 from tests.support import wait_until
 
-__all__ = ["ALONE", "BY_HOST", "PROJECT", "child_of", "host_of", "in_use", "outcome"]
+__all__ = ["ALONE", "BY_HOST", "PROJECT", "child_of", "host_of", "in_use", "listening_host", "outcome"]
 
 PROJECT = """
 [project]
@@ -28,11 +28,21 @@ command = "seq 1 50000; exec sleep 1000"
 
 [[process]]
 name = "db"
-command = "echo witness=$WITNESS; exec sleep 1000"
+command = "echo witness=$WITNESS user=$USER; exec sleep 1000"
 autostart = false
+
+[[process]]
+name = "slow"
+command = "exec sleep 1000"
+autostart = false
+health_check = "log://never"
 """
 
-ALONE = [sys.executable, "-c", "import sys; from runcept.cli.in_process import run_here; sys.exit(run_here(sys.argv[1:]))"]
+ALONE = [
+    sys.executable,
+    "-c",
+    "import sys; from runcept.cli.in_process import run_here; sys.exit(run_here(sys.argv[1:]))",
+]
 BY_HOST = [
     sys.executable,
     "-c",
@@ -50,7 +60,11 @@ def in_use() -> Iterator[Project]:
         root = Path(os.path.realpath(directory))
         (root / "project").mkdir()
         environ = {key: value for key, value in os.environ.items() if not key.startswith(("RUNCEPT", "COLUMNS"))}
-        environ |= {"RUNCEPT_HOME": str(root / "home"), "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+        environ |= {
+            "RUNCEPT_HOME": str(root / "home"),
+            "USER": "of-the-host",
+            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+        }
         project = Project(root / "project", root / "home", environ)
         project.write(PROJECT)
         project.run("daemon", "start")
@@ -68,7 +82,7 @@ def in_use() -> Iterator[Project]:
 def host_of(project: Project) -> psutil.Process:
     """The host of the project's home, warm; the command before this one has started it where none was."""
     project.run("daemon", "status")
-    return wait_until(lambda: _listening_host(project), what="a warm host")
+    return wait_until(lambda: listening_host(project), what="a warm host")
 
 
 def child_of(host: psutil.Process) -> psutil.Process:
@@ -88,7 +102,7 @@ def _timeless(output: bytes) -> bytes:
     return re.sub(rb'"(last_activity_at|uptime_seconds|cpu_percent|memory_bytes)":[^,}]+', rb'"\1":null', output)
 
 
-def _listening_host(project: Project) -> psutil.Process | None:
+def listening_host(project: Project) -> psutil.Process | None:
     """Its children, which look like it, are not it."""
     for process in psutil.process_iter(["cmdline"]):
         words = process.info["cmdline"] or []

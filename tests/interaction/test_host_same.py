@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pexpect
+import psutil
 import pytest
 from tests.e2e.conftest import Project
-from tests.interaction.host_stage import ALONE, BY_HOST, in_use, outcome
+from tests.interaction.host_stage import ALONE, BY_HOST, host_of, in_use, outcome
 from tests.support import wait_until
 
 COMMANDS = [
@@ -67,7 +70,6 @@ def test_the_outcome_is_byte_for_byte_the_same(project: Project, command: str) -
         {"NO_COLOR": "1"},
         {"LC_ALL": "C"},
         {"PYTHONIOENCODING": "latin-1"},
-        {"TZ": "Asia/Tokyo"},
         {"HOME": "/"},
         {"_RUNCEPT_COMPLETE": "bash_complete", "COMP_WORDS": "runcept sta", "COMP_CWORD": "1"},
     ],
@@ -80,11 +82,17 @@ def test_the_callers_environment_counts(project: Project, variables: dict[str, s
         assert by_host == outcome(project, ALONE, command.split(), env=environ)
 
 
-def test_a_variable_that_is_not_set_is_not_there(project: Project) -> None:
-    """What one command was given is gone in the next."""
-    wide = outcome(project, BY_HOST, ["--help"])
-    assert outcome(project, BY_HOST, ["--help"], env=project.environ | {"COLUMNS": "40"}) != wide
-    assert outcome(project, BY_HOST, ["--help"]) == wide
+def test_local_time_is_the_callers(project: Project) -> None:
+    """What a time of day means depends on TZ: an hour from now in London was hours ago in Tokyo."""
+    project.run("start", "db")
+    wait_until(lambda: "witness" in project.log("db"), what="a line")
+    soon = time.strftime("%Y-%m-%d %H:%M", time.gmtime(time.time() + 3600))
+    command = ["logs", "db", "--until", soon]
+    for zone, shown in (("UTC", True), ("Asia/Tokyo", False)):
+        by_host = outcome(project, BY_HOST, command, env=project.environ | {"TZ": zone})
+        assert by_host == outcome(project, ALONE, command, env=project.environ | {"TZ": zone})
+        assert (b"witness" in by_host[0]) is shown
+    project.run("deactivate")
 
 
 @pytest.mark.parametrize("place", ["/", "project below", "removed"])
@@ -137,10 +145,11 @@ def test_the_mask_of_new_files_is_the_callers(project: Project, tmp_path: Path) 
 
 
 def test_processes_get_the_environment_of_who_activates(project: Project) -> None:
-    """Also bytes that are not UTF-8 beside it do no harm."""
+    """All of it, nothing of the host's; and bytes that are not UTF-8 do no harm."""
     environ = project.environ | {"WITNESS": "größer; $HOME", "OTHER": "\udcff"}
-    assert outcome(project, BY_HOST, ["start", "db"], env=environ)[2] == 0
-    wait_until(lambda: "witness=größer; $HOME" in project.log("db"), what="the line")
+    del environ["USER"]  # the host has one
+    assert outcome(project, BY_HOST, ["activate", "db"], env=environ)[2] == 0
+    wait_until(lambda: "witness=größer; $HOME user=\n" in project.log("db") + "\n", what="the line")
     project.run("deactivate")
 
 
@@ -167,8 +176,34 @@ def test_a_terminal_is_the_terminal(project: Project) -> None:
     assert screens[0] == screens[1]
     assert "\x1b[" in screens[0]
     shown = _screen(project, [*BY_HOST, "activate"])
-    assert "Starting" in shown or "⠋" in shown, shown
+    assert "\x1b[?25l" in shown  # the cursor is hidden while the board is drawn
     project.run("deactivate")
+
+
+def test_a_command_holds_no_descriptor_of_another(project: Project) -> None:
+    """Whoever reads one command's output gets its end when that command ends."""
+    command = [*BY_HOST, "logs", "-f", "-n", "1"]
+    with ExitStack() as stack:
+        first, second = (
+            stack.enter_context(
+                subprocess.Popen(command, cwd=project.path, env=project.environ, stdout=subprocess.PIPE, bufsize=0)
+            )
+            for _ in range(2)
+        )
+        children = wait_until(lambda: two if len(two := host_of(project).children()) == 2 else None, what="both")
+        for follower in (first, second):
+            assert follower.stdout is not None
+            assert follower.stdout.readline()  # it has begun, so it has closed what is not its own
+        held = [_open_files(child) for child in children]
+        assert not {file for file in held[0] & held[1] if file.startswith(("pipe:", "socket:"))}
+        assert all(sum(file.startswith("socket:") for file in files) == 1 for files in held)
+        for follower in (first, second):
+            follower.terminate()
+
+
+def _open_files(process: psutil.Process) -> set[str]:
+    directory = f"/proc/{process.pid}/fd"
+    return {os.readlink(f"{directory}/{each}") for each in os.listdir(directory)}
 
 
 def _wide(project: Project, width: int) -> dict[str, str]:
@@ -184,22 +219,3 @@ def _screen(project: Project, command: list[str]) -> str:
     terminal.close()
     assert terminal.exitstatus == 0, terminal.before
     return str(terminal.before)
-
-
-def test_a_caller_gets_no_descriptor_of_the_host(project: Project) -> None:
-    """Nor of another caller: what a command starts must not keep strangers' pipes open."""
-    command = ["bash", "-c", 'exec "$@"', "bash", *BY_HOST, "logs", "-f"]
-    with subprocess.Popen(command, cwd=project.path, env=project.environ, stdout=subprocess.DEVNULL) as follower:
-        try:
-            child = wait_until(lambda: _children_of_host(project), what="the command")[0]
-            wait_until(lambda: len(os.listdir(f"/proc/{child}/fd")) <= 7, what="the descriptors to be closed")
-            links = {os.readlink(f"/proc/{child}/fd/{each}") for each in (0, 1, 2)}
-            assert "/dev/null" in links
-        finally:
-            follower.terminate()
-
-
-def _children_of_host(project: Project) -> list[int]:
-    from tests.interaction.host_stage import host_of
-
-    return [each.pid for each in host_of(project).children() if each.is_running()]

@@ -4,8 +4,8 @@ The host (`runcept.host`) has the command line loaded; it forks, and its child g
 directory, umask and standard streams themselves, so that terminals and pipes are as they are here. The child runs what
 `in_process` runs: there is one set of commands. Mercurial's chg does the same.
 
-A command runs once. The child says that it begins, and cannot where we have given up waiting; so what did not begin
-by then never will, and is run here.
+A command runs once: the child begins when it gets our streams, and it gets them when it has said that it is there. If
+it does not say so in time, the command is run here. (A stopped host must not hold our streams either.)
 
 What is imported here, every command pays for: `_socket` and `_signal` are the C halves of modules that cost 6 ms more,
 and even `__future__` would be a file to find. All else is imported where it is needed.
@@ -17,12 +17,12 @@ import sys
 
 from runcept import __version__
 
-__all__ = ["BEGUN", "ENDED", "KILLED", "PATIENCE", "REFUSED", "home_of", "installation", "main", "world"]
+__all__ = ["ENDED", "KILLED", "PATIENCE", "READY", "REFUSED", "home_of", "installation", "main", "world"]
 
-BEGUN, ENDED, KILLED, REFUSED = 1, 2, 3, 4
+READY, ENDED, KILLED, REFUSED = 1, 2, 3, 4
 """What the host's side says, each with a number: a pid, an exit status, a signal, nothing."""
 PATIENCE = 2.0
-"""Seconds in which the child has to begin; a host that is stopped or stuck delays a command by this much."""
+"""Seconds in which the child has to be there; a host that is stopped or stuck delays a command by this much."""
 
 _INTERRUPTED = 130
 _LOST = 5
@@ -53,7 +53,7 @@ def main() -> None:
     sys.exit(status)
 
 
-def home_of(environ: "os._Environ[str]") -> str:
+def home_of(environ: "dict[str, str] | os._Environ[str]") -> str:
     """As `runcept.paths.home`, whose imports cost more than the rest of this module; a test holds them together."""
     chosen = environ.get("RUNCEPT_HOME") or os.path.join(environ.get("HOME") or os.path.expanduser("~"), ".runcept")
     return os.path.abspath(chosen)
@@ -88,19 +88,19 @@ def _served(path: str) -> int | None:
 
 
 def _begun(connection: _socket.socket, path: str) -> int | None:
-    """Ask for the command to be run; the pid that runs it, or None."""
+    """Have the command run; the pid that runs it, or None."""
     connection.settimeout(PATIENCE)
     try:
         if connection.connect_ex(path):
             return None
-        _ask(connection)
+        connection.sendall(_message())
         kind, pid = _hear(connection)
-    except TimeoutError:
-        connection.shutdown(_socket.SHUT_RDWR)  # from here on nobody can say that it begins
-        kind, pid = _hear(connection)
-    except OSError:  # the host ended meanwhile
+        if kind != READY:
+            return None
+        _hand_over(connection)
+    except OSError:  # too late, or the host ended meanwhile
         return None
-    return pid if kind == BEGUN else None
+    return pid
 
 
 def _ended(connection: _socket.socket, pid: int) -> int:
@@ -118,22 +118,23 @@ def _ended(connection: _socket.socket, pid: int) -> int:
     return _LOST
 
 
-def _ask(connection: _socket.socket) -> None:
-    """Send what the command is and where it runs, and with it the directory and the streams that are open."""
+def _message() -> bytes:
+    """What the command is and where it runs; `runcept.host.request` says how it is written."""
     mask = os.umask(0)
     os.umask(mask)
-    streams = [sys.stdin, sys.stdout, sys.stderr]
-    fields = [installation(), world(), f"{os.getpid()}", f"{mask}", f"{len(sys.argv)}", *sys.argv]
-    fields += ["" if each is None else f"{each.encoding} {each.errors}" for each in streams]
+    streams = ["" if each is None else f"{each.encoding} {each.errors}" for each in (sys.stdin, sys.stdout, sys.stderr)]
+    fields = [installation(), world(), f"{os.getpid()}", f"{mask}", f"{len(sys.argv)}", *sys.argv, *streams]
     variables = [name + b"=" + value for name, value in os.environb.items()]
     body = b"\0".join([*map(os.fsencode, fields), *variables])
+    return len(body).to_bytes(4, "big") + body
+
+
+def _hand_over(connection: _socket.socket) -> None:
+    """Give the child our directory and those of our streams that are open."""
     directory = os.open(".", getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY)
-    descriptors = [directory, *(number for number, each in enumerate(streams) if each is not None)]
-    carried = b"".join(each.to_bytes(4, sys.byteorder) for each in descriptors)
-    message = len(body).to_bytes(4, "big") + body
-    sent = connection.sendmsg([message], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, carried)])
-    if sent < len(message):
-        connection.sendall(message[sent:])
+    opened = [number for number, each in enumerate((sys.stdin, sys.stdout, sys.stderr)) if each is not None]
+    carried = b"".join(each.to_bytes(4, sys.byteorder) for each in (directory, *opened))
+    connection.sendmsg([b"."], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, carried)])
     os.close(directory)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sys
+from collections.abc import Iterator
 
 from runcept.paths import socket_path
 
@@ -54,8 +55,18 @@ def _spawn(home: str, lock: int, idle_seconds: float) -> int:
         (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0),
         (os.POSIX_SPAWN_DUP2, 0, 1),
         to_stderr,
-        *((os.POSIX_SPAWN_CLOSE, each) for each in map(int, os.listdir("/dev/fd")) if each > LOCK),
+        *((os.POSIX_SPAWN_CLOSE, each) for each in _inherited() if each > LOCK),
     ]
     return os.posix_spawn(
         sys.executable, command, kept, file_actions=actions, setsid=True, setsigmask=[], setsigdef=_SIGNALS
     )
+
+
+def _inherited() -> Iterator[int]:
+    """The descriptors that a program we start would get: our caller may wait for the end of a pipe among them."""
+    for each in map(int, os.listdir("/dev/fd")):
+        try:
+            if os.get_inheritable(each):
+                yield each
+        except OSError:  # the listing's own, closed by now
+            continue

@@ -1,0 +1,1 @@
+"""The warm host: a process that has the command line loaded and forks for each command of its home."""

@@ -1,0 +1,45 @@
+"""From `python -m runcept.host` to the loop: load the command line, stand by the daemon, listen."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import socket
+
+from runcept.host.code import Code, load_everything
+from runcept.host.loop import Host
+from runcept.paths import socket_path
+
+__all__ = ["main"]
+
+_BACKLOG = 128
+
+
+def main(home: str, idle_seconds: float) -> None:
+    """Run until there is a reason to end. Descriptor 3 is the lock that makes us the only one of the home."""
+    os.chdir("/")
+    code = Code()
+    load_everything()
+    code.keep_loaded()
+    daemon = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        daemon.connect(socket_path(home))
+    except OSError:  # it has ended meanwhile, and a host without a daemon is of no use
+        return
+    path = socket_path(home, "host")
+    listener = _listen(path)
+    gc.collect()
+    gc.freeze()  # a collection in a child would write to, and so copy, every page that it shares with us
+    Host(path, listener, daemon, code, idle_seconds).run()
+
+
+def _listen(path: str) -> socket.socket:
+    """The listening socket, mode 0600 from its first instant; we have the lock, so an old one is stale."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    os.umask(0o177)
+    listener.bind(path)
+    listener.listen(_BACKLOG)
+    return listener
