@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -59,35 +59,44 @@ class Database:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._is_failing = False
+        self._writes: list[tuple[str, Sequence[Sequence[object]]]] = []
+        """Statements and their rows, for the end of the transaction."""
+        self.is_failing = False
+        """The last transaction could not be kept."""
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All that is written inside is kept together or not at all; every write is inside one.
+        """All that is written inside is kept together at its end, or not at all where an error leaves it.
 
-        Where it cannot be kept (a full or read-only disk) the daemon goes on with what it has in memory, and says so
-        once until it works again.
+        Where it cannot be kept (a full, locked or read-only disk) the daemon goes on with what it has in memory, and
+        says so once until it works again.
         """
+        self._writes.clear()
+        try:
+            yield
+            self._commit()
+        finally:
+            self._writes.clear()
+
+    def _write(self, statement: str, *rows: Sequence[object]) -> None:
+        self._writes.append((statement, rows))
+
+    def _commit(self) -> None:
         try:
             self._connection.execute("BEGIN IMMEDIATE")
-            yield
+            for statement, rows in self._writes:
+                self._connection.executemany(statement, rows)
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
-            self._roll_back()
-            if not self._is_failing:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            if not self.is_failing:
                 _log.error("state is not kept: %s", error)
-            self._is_failing = True
-        except BaseException:
-            self._roll_back()
-            raise
+            self.is_failing = True
         else:
-            if self._is_failing:
+            if self.is_failing:
                 _log.warning("state is kept again")
-            self._is_failing = False
-
-    def _roll_back(self) -> None:
-        if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
+            self.is_failing = False
 
     def close(self) -> None:
         """Write the WAL back and close."""
@@ -118,7 +127,7 @@ class Database:
 
     def save_environment(self, project: Project, environ: dict[str, str] | None, activated_at: float | None) -> None:
         """Keep what an environment is."""
-        self._connection.execute(
+        self._write(
             "INSERT INTO environments (path, name, description, project, environ, activated_at)"
             " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (path) DO UPDATE SET name = excluded.name,"
             " description = excluded.description, project = excluded.project, environ = excluded.environ,"
@@ -135,19 +144,19 @@ class Database:
 
     def forget_environment(self, path: str) -> None:
         """Drop it with its processes and its activity; the history stays."""
-        self._connection.execute("DELETE FROM environments WHERE path = ?", (path,))
+        self._write("DELETE FROM environments WHERE path = ?", (path,))
 
     def save_lives(self, environment: str, lives: Iterable[Life]) -> None:
         """Keep the lives of these processes."""
-        self._connection.executemany(
+        self._write(
             "INSERT INTO processes (environment, name, life) VALUES (?, ?, ?)"
             " ON CONFLICT (environment, name) DO UPDATE SET life = excluded.life",
-            [(environment, life.name, _encode(life)) for life in lives],
+            *((environment, life.name, _encode(life)) for life in lives),
         )
 
     def save_activity(self, environment: str, at: float, monotonic: float, actor: str) -> None:
         """Keep when it was used last, and by whom."""
-        self._connection.execute(
+        self._write(
             "INSERT INTO activity (environment, at, monotonic, actor) VALUES (?, ?, ?, ?) ON CONFLICT (environment)"
             " DO UPDATE SET at = excluded.at, monotonic = excluded.monotonic, actor = excluded.actor",
             (environment, at, monotonic, actor),
@@ -157,27 +166,27 @@ class Database:
 
     def begin_run(self, key: str, environment: str, process: str, run: int) -> None:
         """Keep that a run is about to be spawned; it is unreleased from here on."""
-        self._connection.execute(
+        self._write(
             "INSERT OR REPLACE INTO runs (key, environment, process, run) VALUES (?, ?, ?, ?)",
             (key, environment, process, run),
         )
 
     def spawned_run(self, key: str, pid: int, start_time: int, boot_id: str, at: float) -> None:
         """Keep the identity of its main process."""
-        self._connection.execute(
+        self._write(
             "UPDATE runs SET pid = ?, start_time = ?, boot_id = ?, started_at = ? WHERE key = ?",
             (pid, start_time, boot_id, at, key),
         )
 
     def ended_run(self, key: str, code: int | None, signal: str | None, at: float) -> None:
         """Keep how it ended."""
-        self._connection.execute(
+        self._write(
             "UPDATE runs SET exit_code = ?, exit_signal = ?, ended_at = ? WHERE key = ?", (code, signal, at, key)
         )
 
     def release_run(self, key: str) -> None:
         """Keep that its output is in the log and its directory is gone."""
-        self._connection.execute("UPDATE runs SET released = 1 WHERE key = ?", (key,))
+        self._write("UPDATE runs SET released = 1 WHERE key = ?", (key,))
 
     def unreleased_runs(self) -> list[StoredRun]:
         """The runs that a daemon has to take care of, oldest first."""
@@ -191,9 +200,9 @@ class Database:
 
     def add_events(self, events: Iterable[StoredEvent]) -> None:
         """Append to the history."""
-        self._connection.executemany(
+        self._write(
             "INSERT INTO events (at, environment, process, kind, message, actor, data) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [(e.at, e.environment, e.process, e.kind, e.message, e.actor, _encode(e.data)) for e in events],
+            *((e.at, e.environment, e.process, e.kind, e.message, e.actor, _encode(e.data)) for e in events),
         )
 
     def events(self, environment: str | None = None, limit: int = 100) -> list[StoredEvent]:
@@ -217,4 +226,4 @@ class Database:
 
     def save_boot(self, boot_id: str) -> None:
         """Keep which boot of the machine this is."""
-        self._connection.execute("INSERT OR REPLACE INTO boot (only, boot_id) VALUES (1, ?)", (boot_id,))
+        self._write("INSERT OR REPLACE INTO boot (only, boot_id) VALUES (1, ?)", (boot_id,))
