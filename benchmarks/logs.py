@@ -13,8 +13,11 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.measure import Figure, bare_interpreter, print_table, repeat, seconds
+from runcept.core.model import LogLimits
+from runcept.logs.compressor import Compressor
 from runcept.logs.encoder import Encoder
 from runcept.logs.reader import read
+from runcept.logs.rotation import Rotation, remove
 from runcept.logs.testing import SpoolFeeder
 from runcept.logs.writer import LogWriter
 
@@ -38,6 +41,7 @@ def figures() -> Iterator[Figure]:
     with tempfile.TemporaryDirectory(prefix="runcept-bench-") as directory:
         for name, line in LINES.items():
             yield from measure_writing(Path(directory), name, line)
+        yield from measure_rotation(Path(directory))
         yield from measure_reading(Path(directory))
 
 
@@ -58,6 +62,28 @@ def measure_writing(directory: Path, name: str, line: bytes) -> Iterator[Figure]
     for what, times in {"encoder alone": encode, "spool to log": whole}.items():
         rate, reference = (len(data) / median(each) / 1e6 for each in (times, cat))
         yield Figure(f"{name}, {what}", rate, "MB/s", reference, "cat")
+
+
+def measure_rotation(directory: Path) -> Iterator[Figure]:
+    """The same with rotation at 50 MB and compression, beside the same without; then compression in full swing."""
+    line = LINES["100-byte lines"]
+    data = line * (2 * SIZE // len(line))
+    log, run = log_of(directory), str(directory / "run")
+    times: dict[str, list[float]] = {"off": [], "on": [], "at once": []}
+    for _ in range(ROUNDS):
+        for how, each in times.items():
+            feed(directory / "run", data)
+            compressor = Compressor(0) if how == "at once" else Compressor()
+            rotation = None if how == "off" else Rotation(log, LogLimits(), compressor)
+            with closing(LogWriter(log, run, run=1, rotation=rotation)) as writer:
+                each.append(seconds(partial(move, writer)))
+            compressor.end()
+            shutil.rmtree(run)
+            remove(log)
+    off = len(data) / median(times["off"]) / 1e6
+    for what, how in {"rotation and compression": "on", "the same, compressed in the same moment": "at once"}.items():
+        rate = len(data) / median(times[how]) / 1e6
+        yield Figure(f"100-byte lines, spool to log, {what}", rate, "MB/s", off, "without")
 
 
 def measure_reading(directory: Path) -> Iterator[Figure]:

@@ -31,6 +31,7 @@
     ├── EnvironmentActive             1
     ├── DaemonStopping                1
     ├── FileExists                    1
+    ├── LogNotRemovable               1
     ├── TimedOut                    124
     └── Interrupted                 130
 
@@ -61,6 +62,7 @@ __all__ = [
     "InstantUnclear",
     "Interrupted",
     "KeeperLost",
+    "LogNotRemovable",
     "NotFound",
     "PatternInvalid",
     "PortTaken",
@@ -408,6 +410,16 @@ class FileExists(RunceptError):
 
     def __init__(self, path: str) -> None:
         super().__init__(f"{path} exists already", path=path)
+
+
+class LogNotRemovable(RunceptError):
+    """A log was to be emptied, and the system does not let us."""
+
+    code = "log-not-removable"
+    hint = "Check who owns its directory, and whether it may be written to."
+
+    def __init__(self, process: str, path: str, why: str) -> None:
+        super().__init__(f"the log of {process} cannot be removed: {why}", process=process, path=path)
 
 
 class TimedOut(RunceptError):

@@ -48,7 +48,12 @@ class Bench:
     def start(self) -> subprocess.Popen[str]:
         """Start a keeper, without waiting."""
         command = [sys.executable, "-I", "-S", "-X", "utf8", PROGRAM, self.home, self.path, *self.options]
-        self.keepers.append(subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True))
+        nothing, told = subprocess.DEVNULL, subprocess.PIPE
+        self.keepers.append(
+            subprocess.Popen(
+                command, stdin=nothing, stdout=nothing, stderr=told, text=True, cwd="/", start_new_session=True
+            )
+        )
         return self.keeper
 
     def connect(self, restart: Sequence[str] | None = None) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from runcept.process.identity import start_time
 @pytest.fixture(params=["linux", "portable"])
 def keeper(request: pytest.FixtureRequest) -> Iterator[Bench]:
     """A keeper, by what Linux has and by what every system has."""
-    with bench(*(["--portable"] if request.param == "portable" else [])) as made:
+    with bench(f"system={request.param}") as made:
         yield made
 
 
@@ -94,8 +94,8 @@ def test_newest_connection_is_the_daemons(keeper: Bench) -> None:
 def test_nonsense_harms_nobody_but_its_sender(keeper: Bench) -> None:
     """A line that is not JSON ends the connection; a request that means nothing is answered so."""
     keeper.spawn("child", ["sleep", "60"])
-    assert keeper.request("no-such-operation")["error"]["stage"] == "request"
-    assert keeper.request("spawn")["error"]["stage"] == "request"
+    assert keeper.request("no-such-operation")["error"]["strerror"] == "request"
+    assert keeper.request("spawn")["error"]["strerror"] == "request"
     assert keeper.socket is not None
     keeper.socket.sendall(b"GET / HTTP/1.1\r\n\r\n")
     assert keeper.socket.recv(1) == b""
@@ -132,7 +132,7 @@ def test_daemon_is_started_again_when_it_dies(keeper: Bench, tmp_path: Path) -> 
 
 
 def test_daemon_that_cannot_start_is_tried_ever_more_rarely(keeper: Bench, tmp_path: Path) -> None:
-    """0.1 s, 0.5 s, 1 s …: three attempts within the first two seconds, and not ten."""
+    """0.1 s, 0.3 s, 0.9 s …: three attempts within the first two seconds, and not ten."""
     journal = tmp_path / "journal"
     keeper.connect([sys.executable, "-I", "-S", "-c", DAEMON, keeper.path, str(journal), "mute"])
     begun = time.monotonic()
@@ -156,9 +156,17 @@ def test_goodbye_is_not_a_death(keeper: Bench, tmp_path: Path) -> None:
     assert start_time(child["pid"]) is not None
 
 
+def test_goodbye_to_a_keeper_that_holds_nothing_ends_it(keeper: Bench) -> None:
+    """At once, and it takes its socket away."""
+    keeper.finish("over", "print(1)")
+    assert keeper.ask("goodbye") == {}
+    assert keeper.keeper.wait(5) == 0
+    assert not os.path.exists(keeper.path)
+
+
 def test_keeper_that_is_left_alone_with_nothing_ends() -> None:
     """Once nobody has come for a while; not while it holds a run, and not while a daemon is there."""
-    with bench("--alone", "1") as keeper:
+    with bench("alone=1") as keeper:
         keeper.spawn("child", ["sleep", "60"])
         keeper.hang_up()
         with pytest.raises(subprocess.TimeoutExpired):

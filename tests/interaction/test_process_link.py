@@ -105,12 +105,12 @@ def end_all(home: str) -> list[int]:
     return ended
 
 
-@pytest.mark.parametrize("options", [[], ["--portable"]], ids=["linux", "portable"])
-def test_a_run_from_its_start_to_its_release(home: str, options: list[str]) -> None:
+@pytest.mark.parametrize("half", ["linux", "portable"])
+def test_a_run_from_its_start_to_its_release(home: str, half: str) -> None:
     """Spawned, talking, ended, released; the facts come in order and after the answer to the spawn."""
 
     async def scene(witness: Witness) -> None:
-        link = await witness.connect(*options)
+        link = await witness.connect(f"system={half}")
         child = await link.spawn(**witness.request(["sh", "-c", "echo hello; exit 3"]))
         assert witness.told == []
         assert child.start_time == start_time(child.pid)
@@ -123,7 +123,7 @@ def test_a_run_from_its_start_to_its_release(home: str, options: list[str]) -> N
         assert not is_alive(Identity(child.pid, child.start_time, boot_id()))
         assert await link.release("run") == 6
         assert start_time(child.pid) is None
-        await link.shutdown()
+        await link.goodbye()
 
     play(home, scene)
 
@@ -242,7 +242,7 @@ def test_home_with_a_long_path_has_its_socket_elsewhere(home: str) -> None:
     async def scene(witness: Witness) -> None:
         link = await witness.connect()
         assert [run.key for run in link.runs] == []
-        await link.shutdown()
+        await link.goodbye()
 
     play(deep, scene)
 
@@ -256,6 +256,19 @@ def test_keeper_that_cannot_start_is_said_so(home: str) -> None:
             await witness.connect()
 
     play(home, scene)
+
+
+def test_what_the_keeper_has_to_say_is_in_its_log(home: str) -> None:
+    """And it goes on after a request that makes no sense."""
+
+    async def scene(witness: Witness) -> None:
+        link = await witness.connect()
+        with pytest.raises(OSError, match="request"):
+            await link._ask("dance")
+        await link.goodbye()
+
+    play(home, scene)
+    assert "cannot do dance" in Path(home, "logs", "keeper.log").read_text()
 
 
 def test_identity_is_of_one_process_of_one_boot() -> None:

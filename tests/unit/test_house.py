@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import io
 import os
 import subprocess
 import sys
+import tokenize
 import typing
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,6 +63,20 @@ def length(path: Path) -> int:
     return len(path.read_text(encoding="utf-8").splitlines())
 
 
+def code_length(path: Path) -> int:
+    """Lines of a file that are neither blank nor comment nor docstring."""
+    text = path.read_text(encoding="utf-8")
+    layout = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+    lines: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type not in layout:
+            lines.update(range(token.start[0], token.end[0] + 1))
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            lines.difference_update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    return len(lines)
+
+
 def sample(error: type[RunceptError]) -> RunceptError:
     """An instance made with a value of the right type for each parameter that has to be given."""
     kinds = typing.get_type_hints(error.__init__)
@@ -81,8 +97,11 @@ def test_no_file_is_longer_than_one_can_read() -> None:
 
 
 def test_the_keeper_is_small_enough_to_have_no_defects() -> None:
-    """What must not fail is, as a whole, no longer than one file may be."""
-    lengths = {name(path): length(path) for path in KEEPER}
+    """What must not fail is, as a whole, no longer than one file may be.
+
+    Its code is counted: that is what has to be right. Comments say why it is, and are not to be saved on.
+    """
+    lengths = {name(path): code_length(path) for path in KEEPER}
     assert sum(lengths.values()) < LINES_MAX, lengths
 
 

@@ -10,6 +10,8 @@ from runcept.core.views import EnvironmentView, ProcessView
 
 __all__ = [
     "Activate",
+    "ClearLogs",
+    "ClearedLogs",
     "DaemonStatus",
     "Deactivate",
     "EnvironmentList",
@@ -97,6 +99,12 @@ class Status(OfEnvironment, frozen=True, kw_only=True):
     """One environment and its processes."""
 
 
+class ClearLogs(OfEnvironment, frozen=True, kw_only=True):
+    """Remove what is in the logs of processes, of the project file or of those that it had before."""
+
+    names: list[Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]]
+
+
 class Environments(Params, frozen=True, kw_only=True):
     """Known environments."""
 
@@ -150,6 +158,13 @@ class Processes(msgspec.Struct, frozen=True, kw_only=True):
 
     processes: list[ProcessView]
     ok: bool = True
+
+
+class ClearedLogs(msgspec.Struct, frozen=True, kw_only=True):
+    """The processes whose logs are empty now."""
+
+    environment: str
+    cleared: list[str]
 
 
 class EnvironmentList(msgspec.Struct, frozen=True, kw_only=True):

@@ -35,6 +35,7 @@ _ROWS = (
     Operation("restart", m.Restart, m.Outcome, "Stop and start processes.", destructive=True, idempotent=False),
     Operation("status", m.Status, EnvironmentView, "One environment and its processes.", read_only=True),
     Operation("list", m.Status, m.ProcessList, "The processes of one environment.", read_only=True),
+    Operation("clear_logs", m.ClearLogs, m.ClearedLogs, "Remove what processes have written so far.", destructive=True),
     Operation("environments", m.Environments, m.EnvironmentList, "Known environments.", read_only=True, activity=False),
     Operation(
         "forget", m.Forget, m.EnvironmentList, "Forget an inactive environment.", destructive=True, activity=False

@@ -27,12 +27,14 @@ from runcept.errors import ConfigError, RunceptError
 from runcept.paths import daemon_log, ensure_home, socket_path
 from runcept.paths import database as database_path
 from runcept.process.keeper_link import KeeperLink
+from runcept.process.system import set_tag
 from runcept.units import instant
 
 __all__ = ["main"]
 
 _log = logging.getLogger("runcept.daemon")
 _LOG_BYTES = 5_000_000
+_RETRY_SECONDS = 1.0
 
 
 class _JsonLines(logging.Formatter):
@@ -55,7 +57,7 @@ class Daemon:
         self._engine = Engine(asyncio.get_running_loop(), database)
         self._performer = SystemPerformer(home, self._engine, database, self._spawn_task)
         self._engine.performer = self._performer
-        self._handlers = Handlers(home, self._engine, lambda: self._performer.link.pid)
+        self._handlers = Handlers(home, self._engine, lambda: self._performer.link.pid, self._performer.capture.clear)
         self._lasting: list[asyncio.Task[None]] = []
 
     async def run(self) -> None:
@@ -85,14 +87,21 @@ class Daemon:
             on_exited=self._performer.exited,
             on_lost=self._keeper_lost,
         )
+        self._performer.linked.set()
 
     def _keeper_lost(self) -> None:
         """The keeper has died: what it held lives on, and a new one adopts it."""
         _log.error("the keeper has ended")
+        self._performer.linked.clear()
         self._spawn_task(self._replace_keeper())
 
     async def _replace_keeper(self) -> None:
-        await self._connect()
+        while not self._performer.linked.is_set():
+            try:
+                await self._connect()
+            except (RunceptError, OSError) as error:  # no descriptor, no process left: what lives runs on without us
+                _log.error("there is no keeper: %s", error)
+                await asyncio.sleep(_RETRY_SECONDS)
         self._engine.record("keeper_started", f"pid {self._performer.link.pid}", "supervisor")
         recovery = Recovery(self._engine, self._database, self._performer, self._performer.link)
         for run in list(self._performer.runs.values()):
@@ -171,6 +180,7 @@ def main(home: str, *, foreground: bool = False, again: bool = False) -> int:
     if again and (keeper := lock.acquire(home, "keeper.lock")) is not None:
         os.close(keeper)
         return 0
+    set_tag(os.getpid(), 0)  # it may have been started by a process of ours, or by a keeper in the middle of a spawn
     _set_up_log(home, foreground=foreground)
     connection, set_aside = open_database(database_path(home))
     if set_aside is not None:

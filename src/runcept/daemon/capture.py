@@ -14,15 +14,31 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from runcept.core.model import LogLimits
+from runcept.logs.compressor import Compressor
 from runcept.logs.reader import read
+from runcept.logs.rotation import Rotation, remove
 from runcept.logs.writer import LogWriter
 
-__all__ = ["Capture", "Note", "Watch"]
+__all__ = ["Capture", "Note", "Output", "Watch"]
 
 _log = logging.getLogger(__name__)
 _SLICE = 1 << 20
 _RETRY_SECONDS = 1.0
 _REASON_LENGTH = 500
+_REASON_REACH = (
+    4 << 20
+)  # bytes: the line that tells why stands near the end, and everybody waits while it is looked for
+
+
+class Output(NamedTuple):
+    """Where the output of a run comes from and goes to."""
+
+    directory: str
+    """The run's, with its spool."""
+    log_path: str
+    run: int
+    limits: LogLimits
 
 
 class Note(NamedTuple):
@@ -62,18 +78,19 @@ class Capture:
         self._taps: dict[str, _Tap] = {}
         self._offsets: dict[str, int] = {}
         self._waiting: dict[str, list[tuple[int, asyncio.Future[None]]]] = {}
+        self._compressor = Compressor()
         self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
         self._ending = False
         self._thread.start()
 
     # ------------------------------------------------------------------------------- from the event loop
 
-    async def open(self, key: str, log_path: str, directory: str, first: Note | None, watch: Watch | None) -> None:
+    async def open(self, key: str, output: Output, first: Note | None, watch: Watch | None) -> None:
         """Begin, or go on where an earlier daemon was killed. OSError where the log cannot be written.
 
         `first` is the record that comes before every line of the run, `watch` sees every line from here on.
         """
-        await self._call(lambda: self._open(key, log_path, directory, first, watch))
+        await self._call(lambda: self._open(key, output, first, watch))
 
     def note(self, key: str, note: Note) -> None:
         """Put a record about the run's life between its lines."""
@@ -97,6 +114,10 @@ class Capture:
             return False
         return True
 
+    async def clear(self, log_path: str) -> None:
+        """Remove all that is in a log. OSError where that cannot be."""
+        await self._call(lambda: self._clear(log_path))
+
     async def flush(self, key: str, run: int) -> str:
         """The main process has ended: keep its last line even without a newline, and give the line that tells why.
 
@@ -116,6 +137,7 @@ class Capture:
         """End the thread after what it was asked so far."""
         self._calls.put(self._end)
         self._thread.join(timeout=5)
+        self._compressor.end()
 
     async def _call(self, function: Callable[[], Any]) -> Any:
         answer: asyncio.Future[Any] = self._loop.create_future()
@@ -123,7 +145,7 @@ class Capture:
         def run() -> None:
             try:
                 result = function()
-            except (OSError, ValueError) as error:
+            except Exception as error:  # noqa: BLE001  whatever it is, somebody waits for the answer
                 self._loop.call_soon_threadsafe(_answer, answer, None, error)
             else:
                 self._loop.call_soon_threadsafe(_answer, answer, result, None)
@@ -191,8 +213,10 @@ class Capture:
             tap.size = tap.writer.offset
         return moved > 0
 
-    def _open(self, key: str, log_path: str, directory: str, first: Note | None, watch: Watch | None) -> None:
-        tap = _Tap(log_path, LogWriter(log_path, directory))
+    def _open(self, key: str, output: Output, first: Note | None, watch: Watch | None) -> None:
+        rotation = Rotation(output.log_path, output.limits, self._compressor)
+        writer = LogWriter(output.log_path, output.directory, run=output.run, rotation=rotation)
+        tap = _Tap(output.log_path, writer)
         if watch is not None:
             tap.writer.watch(watch.pattern, lambda line: self._tell(watch, line))
         if first is not None:
@@ -224,11 +248,18 @@ class Capture:
         if not tap.writer.offset:  # it has written nothing
             return ""
         for stream in ("stderr", "stdout"):
-            page = read({key: tap.log_path}, lines=5, stream=stream, run=run)
+            page = read({key: tap.log_path}, lines=5, stream=stream, run=run, reach=_REASON_REACH)
             for line in reversed(page.lines):
                 if line.message.strip():
                     return line.message.strip()[:_REASON_LENGTH]
         return ""
+
+    def _clear(self, log_path: str) -> None:
+        writers = [tap.writer for tap in self._taps.values() if tap.log_path == log_path]
+        if writers:
+            writers[-1].clear()  # one before it is at its end, and finds the new file
+        else:
+            remove(log_path)
 
     def _close(self, key: str) -> None:
         tap = self._taps.pop(key, None)

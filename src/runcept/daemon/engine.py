@@ -140,8 +140,6 @@ class Engine:
 
     def resume(self, environment: Environment) -> None:
         """Go on where an earlier daemon was."""
-        for life in environment.lives.values():
-            environment.watch_health(life, self.now())
         self._settle(environment, environment.supervisor.resume(self.now()), "supervisor")
 
     def post(self, environment: Environment, event: Event) -> None:
@@ -173,7 +171,8 @@ class Engine:
         changed = environment.supervisor.take_changed()
         if changed or records or spawns:
             with self._database.transaction():
-                self._database.save_lives(environment.path, changed)
+                missed = self._database.is_failing
+                self._database.save_lives(environment.path, environment.lives.values() if missed else changed)
                 self._database.add_events(self._event(environment, record, actor) for record in records)
                 for key, spawn in spawns:
                     self._database.begin_run(key, environment.path, spawn.name, spawn.run)

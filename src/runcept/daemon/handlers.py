@@ -18,7 +18,7 @@ from runcept.core.model import State
 from runcept.core.views import EnvironmentView, ProcessView, Usage, environment_view, process_view
 from runcept.daemon.engine import Engine
 from runcept.daemon.environment import Environment
-from runcept.errors import ConfigUnreadable, DaemonStopping, EnvironmentNotFound
+from runcept.errors import ConfigUnreadable, DaemonStopping, EnvironmentNotFound, LogNotRemovable
 from runcept.logs.reader import read
 from runcept.paths import PROJECT_FILE, log_path, socket_path
 from runcept.process import usage as resources
@@ -64,11 +64,18 @@ def _last_run(path: str) -> int:
 class Handlers:
     """The operations of the daemon, by the names of the table."""
 
-    def __init__(self, home: str, engine: Engine, keeper_pid: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        home: str,
+        engine: Engine,
+        keeper_pid: Callable[[], int],
+        clear_log: Callable[[str], Awaitable[None]],
+    ) -> None:
         self._home = home
         self._engine = engine
         self._sampler: resources.Sampler[int] = resources.Sampler()
         self._keeper_pid = keeper_pid
+        self._clear_log = clear_log
         self._started = engine.now()
         self.stopping = asyncio.Event()
         """The daemon is to end, after the answer to `daemon_stop` was sent."""
@@ -80,6 +87,7 @@ class Handlers:
             "restart": self.restart,
             "status": self.status,
             "list": self.list_processes,
+            "clear_logs": self.clear_logs,
             "environments": self.environments,
             "forget": self.forget,
             "ps": self.ps,
@@ -234,6 +242,20 @@ class Handlers:
         view = await self.status(params, notify)
         return m.ProcessList(environment=view.path, processes=view.processes or [])
 
+    async def clear_logs(self, params: m.ClearLogs, notify: Notify) -> m.ClearedLogs:
+        """Remove what is in the logs of the named processes; a project file is not needed for that."""
+        del notify
+        path = self._path(params.environment)
+        if environment := self._engine.environments.get(path):
+            self._engine.touch(environment, params.actor)
+        for name in params.names:
+            log = log_path(path, name)
+            try:
+                await self._clear_log(log)
+            except OSError as error:
+                raise LogNotRemovable(name, log, (error.strerror or str(error)).lower()) from error
+        return m.ClearedLogs(environment=path, cleared=params.names)
+
     async def environments(self, params: m.Environments, notify: Notify) -> m.EnvironmentList:
         """Known environments."""
         del notify
@@ -308,6 +330,10 @@ class Handlers:
 
     # ------------------------------------------------------------------------------------------ helpers
 
+    def _path(self, name: str) -> str:
+        """The canonical path that a path, or the name of a known environment, stands for."""
+        return os.path.realpath(name) if name.startswith("/") else self._engine.find(name).path
+
     def _known(self, name: str) -> Environment:
         """A known environment; a path that holds a project file becomes known by being asked for."""
         if name in self._engine.environments or not name.startswith("/"):
@@ -316,10 +342,7 @@ class Handlers:
 
     def _current(self, name: str) -> Environment:
         """The same, with the project file read again."""
-        if not name.startswith("/"):
-            name = self._engine.find(name).path
-        path = os.path.realpath(name)
-        return load_environment(self._home, self._engine, path)
+        return load_environment(self._home, self._engine, self._path(name))
 
     def _shown(self, name: str) -> Environment:
         """What `status` shows: what runs as it was activated; else the project file as it is now, if there is one."""

@@ -18,27 +18,32 @@ from typing import Any
 
 from runcept.core import effects as fx
 from runcept.core import events as ev
-from runcept.core.model import Probe, Process
-from runcept.daemon.capture import Capture, Note, Watch
+from runcept.core.model import LogLimits, Probe, Process
+from runcept.daemon.capture import Capture, Note, Output, Watch
 from runcept.daemon.engine import Engine
 from runcept.daemon.environment import Environment
 from runcept.daemon.surroundings import child_environ, choose_ports
 from runcept.database.queries import Database
 from runcept.errors import KeeperLost, PortTaken, RunceptError
+from runcept.logs.reader import read
 from runcept.paths import ensure_project_directory, log_path, runs_directory
 from runcept.process import members, probes
+from runcept.process.fate import Fate
 from runcept.process.identity import boot_id
 from runcept.process.keeper_link import KeeperLink
-from runcept.process.signals import is_in_group, send
+from runcept.process.signals import is_in_group, name_of, send
 from runcept.scheduler.health import ProbeDue
 
-__all__ = ["Run", "SystemPerformer"]
+__all__ = ["PORTS", "Run", "SystemPerformer"]
 
 _log = logging.getLogger(__name__)
+PORTS = "ports"
+"""What the keeper is told beside the marker: the ports of the run, for a daemon that has to find out."""
 _DRAIN_SECONDS = 5.0
 """An exit is shown when its last line is readable, or after this long where the log cannot be written."""
 _UNKILLABLE_SECONDS = 5.0
 _UNHELD_POLL = 0.1
+_RETRY_SECONDS = 1.0
 
 
 @dataclass
@@ -55,6 +60,10 @@ class Run:
     has_ended: bool = False
     is_logged: bool = False
     """Its spool is open."""
+    is_cut_off: bool = False
+    """The keeper was lost before it said whether it had started it."""
+    fate: Fate | None = None
+    """Its main process, for when no keeper tells how it ended."""
     previous: Run | None = None
     """The run before it, if that one was still on its way out."""
     begun: asyncio.Event = field(default_factory=asyncio.Event)
@@ -78,6 +87,8 @@ class SystemPerformer:
     ) -> None:
         self.home = home
         self.link: KeeperLink
+        self.linked = asyncio.Event()
+        """There is a keeper; without, a spawn waits for the next one."""
         self._engine = engine
         self._database = database
         self._spawn_task = spawn_task
@@ -127,24 +138,27 @@ class SystemPerformer:
     # ---------------------------------------------------------------------------------------------- spawn
 
     async def _spawn(self, run: Run) -> None:
-        if run.previous is not None:
-            await run.previous.released.wait()
-            run.previous = None
+        await self._await_previous(run)
         environment = run.environment
         process = environment.project.process(run.name)
         try:
             ports = choose_ports(process, self._ports_in_use(run) if process.auto_port else ())
             ensure_project_directory(environment.path)
             environ = await child_environ(environment.environ, process, run.marker(), ports)
+            await self.linked.wait()
             child = await self.link.spawn(
                 key=run.key,
                 directory=self.directory(run),
                 argv=list(process.argv),
                 env=environ,
                 cwd=process.working_dir,
-                meta=run.marker(),
+                meta={**run.marker(), PORTS: list(ports)},
+                tag=members.tag(run.marker()),
             )
             run.in_keeper = True
+        except KeeperLost:
+            run.is_cut_off = True  # whether it lives is found out with the next keeper
+            return
         except (RunceptError, OSError) as error:
             reason = error.message if isinstance(error, RunceptError) else str(error)
             await self._note_failure(run, reason)
@@ -160,22 +174,41 @@ class SystemPerformer:
         self._engine.post(environment, ev.Spawned(run.name, run.number, child.pid, at, ports))
         run.begun.set()
 
+    @staticmethod
+    async def _await_previous(run: Run) -> None:
+        """The log has one run after the other; but a log that cannot be written must not keep a process down."""
+        if run.previous is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_DRAIN_SECONDS):
+                    await run.previous.released.wait()
+            run.previous = None
+
     async def begin(self, run: Run, process: Process, pid: int, start_time: int, first: Note | None = None) -> None:
         """Its main process lives: log its output, watch for the line that makes it ready."""
         run.pid, run.start_time, run.in_keeper = pid, start_time, True
+        run.fate = run.fate or Fate(pid, start_time)
         check = process.health_check
         watch = None
         if check is not None and check.probe is Probe.LOG:
             watch = Watch(check.target, lambda line: self._spawn_task(self._matched(run, line)))
         await self.open_log(run, first, watch)
 
+    def look_for_readiness(self, run: Run, process: Process) -> None:
+        """The line that makes it ready may have been logged by a daemon that did not live to tell."""
+        check = process.health_check
+        if check is not None and check.probe is Probe.LOG:
+            path = log_path(run.environment.path, run.name)
+            page = read({run.name: path}, lines=1, grep=check.target, run=run.number)
+            for line in page.lines:
+                self._spawn_task(self._matched(run, line.message))
+
     async def open_log(self, run: Run, first: Note | None = None, watch: Watch | None = None) -> None:
         """Move its output from the spool to its log from now on."""
         if run.is_logged:
             return
-        path = log_path(run.environment.path, run.name)
+        output = Output(self.directory(run), log_path(run.environment.path, run.name), run.number, _log_limits(run))
         try:
-            await self.capture.open(run.key, path, self.directory(run), first, watch)
+            await self.capture.open(run.key, output, first, watch)
             run.is_logged = True
         except OSError as error:
             _log.warning("%s: output stays in the spool: %s", run.key, error)
@@ -203,7 +236,7 @@ class SystemPerformer:
         """To the whole group at once, which no fork escapes, and to whoever has left it."""
         left = self._members(run, ordered_at)
         if run.in_keeper and not run.has_ended:
-            with suppress(OSError):  # it has ended just now: what is left gets its signal below
+            with suppress(OSError, KeeperLost):  # it has ended just now: what is left gets its signal below
                 await self.link.signal(run.key, signal, group=True)
                 left = [member for member in left if not is_in_group(member.pid, run.pid)]
         for member in left:
@@ -247,14 +280,24 @@ class SystemPerformer:
         """No keeper will tell when it ends: look for it. Its exit status is nobody's to know."""
         while any(member.pid == run.pid for member in self._members(run)):  # noqa: ASYNC110  of no event of ours
             await asyncio.sleep(_UNHELD_POLL)
-        await self.end(run, None, None, time.time(), 0)
+        self.ended_unseen(run)
 
     def exited(self, key: str, code: int | None, signal: int | None, at: float, size: int) -> None:
         """The keeper saw a main process end."""
         if run := self.runs.get(key):
-            self._spawn_task(self.end(run, code, signal, at, size))
+            self._spawn_task(self._end(run, code, signal, at, size))
 
-    async def end(self, run: Run, code: int | None, signal: int | None, at: float, size: int) -> None:
+    def ended_unseen(self, run: Run) -> None:
+        """It ended while no keeper held it: the kernel may tell how, else nobody does."""
+        if run.fate is None and run.pid is not None and run.start_time is not None:
+            run.fate = Fate(run.pid, run.start_time)
+        status = None if run.fate is None else run.fate.status()
+        code, signal = (None, None) if status is None else (status, None) if status >= 0 else (None, -status)
+        gap = f"run {run.number} ended while no keeper lived: what its pipes still held is lost"
+        self.capture.note(run.key, Note("gap", gap, {"run": run.number}))
+        self.exited(run.key, code, signal, time.time(), 0)
+
+    async def _end(self, run: Run, code: int | None, signal: int | None, at: float, size: int) -> None:
         """Its main process has ended: tell, once everything that it wrote is in the log."""
         await run.begun.wait()
         if run.has_ended:
@@ -262,7 +305,7 @@ class SystemPerformer:
         run.has_ended, known_at = True, self._engine.now()
         if run.is_logged and not await self.capture.drained(run.key, size, _DRAIN_SECONDS):
             _log.warning("%s: ended, and its last output is not in the log yet", run.key)
-        name = None if signal is None else Signals(signal).name
+        name = None if signal is None else name_of(signal)
         last_line = await self._last_words(run)
         how = f"killed by {name}" if name else f"exit code {code}" if code is not None else "exit status unknown"
         facts = {"run": run.number, "exit_code": code, "exit_signal": name}
@@ -277,30 +320,57 @@ class SystemPerformer:
             return await self.capture.flush(run.key, run.number)
         except OSError as error:
             _log.warning("%s: its last line is not in the log yet: %s", run.key, error)
-            return ""
+        except Exception:  # noqa: BLE001
+            # A defect of the reader's must not hide that the process has ended.
+            _log.exception("%s: its last line could not be read", run.key)
+        return ""
 
     # ------------------------------------------------------------------------------------------- release
 
     async def release(self, run: Run) -> None:
         """Keep the last output and forget the run; the next one waits for it."""
+        said = False
+        while not await self._try_release(run, quietly=said):
+            said = True
+            await asyncio.sleep(_RETRY_SECONDS)
+        shutil.rmtree(self.directory(run), ignore_errors=True)
+        with self._database.transaction():
+            self._database.release_run(run.key)
+        if run.fate is not None:
+            run.fate.close()
+        del self.runs[run.key]
+        del self._numbered[run.environment.path, run.name, run.number]
+        run.released.set()
+
+    async def _try_release(self, run: Run, *, quietly: bool) -> bool:
+        """Whether the keeper has let go of it, and all of its output is in its log."""
         try:
             await self.open_log(run)
-            if run.in_keeper:
-                size = await self.link.release(run.key)
-                run.in_keeper = False
-                if run.is_logged:
-                    await self.capture.drained(run.key, size, _DRAIN_SECONDS)
+            size = await self._let_go(run)
             if run.is_logged:
+                await self.capture.drained(run.key, size, _DRAIN_SECONDS)
+                run.is_logged = False
                 await self.capture.close(run.key)
-            shutil.rmtree(self.directory(run), ignore_errors=True)
-            with self._database.transaction():
-                self._database.release_run(run.key)
         except (RunceptError, OSError) as error:
-            _log.warning("%s: its directory stays for the next daemon: %s", run.key, error)
-        finally:
-            del self.runs[run.key]
-            del self._numbered[run.environment.path, run.name, run.number]
-            run.released.set()
+            if not quietly:
+                _log.warning("%s: its last output waits in its directory: %s", run.key, error)
+            return False
+        return True
+
+    async def _let_go(self, run: Run) -> int:
+        """Have the keeper forget it; the size of its spool. A keeper that is gone has left all there is on the disk."""
+        size = 0
+        if run.in_keeper:
+            with suppress(KeeperLost, ProcessLookupError):
+                size = await self.link.release(run.key)
+        run.in_keeper = False
+        return size
+
+    async def drop(self, key: str) -> None:
+        """Have the keeper forget a run that is over and done with."""
+        with suppress(RunceptError, OSError):
+            await self.link.release(key)
+        shutil.rmtree(os.path.join(runs_directory(self.home), key), ignore_errors=True)
 
     # -------------------------------------------------------------------------------------------- health
 
@@ -332,11 +402,19 @@ class SystemPerformer:
                 self.link.consumed(key, offset)
 
     async def settle(self) -> None:
-        """Wait until every run that is over is released."""
-        for run in list(self.runs.values()):
-            if not run.environment.lives[run.name].is_up:
-                await run.released.wait()
+        """Wait until every run that is over is released; what cannot be, for a full disk, is the next daemon's."""
+        over = [run for run in self.runs.values() if not run.environment.lives[run.name].is_up]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                for run in over:
+                    await run.released.wait()
 
     def directory(self, run: Run) -> str:
         """Where the keeper keeps the run."""
         return os.path.join(runs_directory(self.home), run.key)
+
+
+def _log_limits(run: Run) -> LogLimits:
+    """Of a process that is in the project file no more, the limits that everybody has."""
+    processes = run.environment.project.processes
+    return next((process.log for process in processes if process.name == run.name), LogLimits())

@@ -2,7 +2,7 @@
 
 A run that the keeper holds is taken over. One that no keeper holds but that lives (the keeper was killed as well) is
 adopted by the new keeper, by pid, start time and boot. One that has ended meanwhile ends now, with the exit status
-that the keeper wrote down, or with none. After a reboot nothing lives, and nobody is signalled.
+that the keeper wrote down or the kernel tells, or with none. After a reboot nothing lives, and nobody is signalled.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 import os
 import time
-from typing import TypeVar
+from contextlib import suppress
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -21,7 +22,7 @@ from runcept.core.model import State
 from runcept.core.reactions import after_reboot
 from runcept.daemon.engine import Engine
 from runcept.daemon.handlers import load_environment
-from runcept.daemon.performer import Run, SystemPerformer
+from runcept.daemon.performer import PORTS, Run, SystemPerformer
 from runcept.database.queries import Database, StoredRun
 from runcept.errors import RunceptError
 from runcept.process.identity import Identity, boot_id, is_alive
@@ -30,6 +31,8 @@ from runcept.process.keeper_link import Exit, HeldRun, KeeperLink
 __all__ = ["Recovery"]
 
 _log = logging.getLogger(__name__)
+_CATCH_UP_SECONDS = 0.5
+"""For what has ended meanwhile to be told, with its last output, before the first client is answered."""
 _T = TypeVar("_T")
 
 
@@ -42,6 +45,7 @@ class Recovery:
         self._performer = performer
         self._link = link
         self._held = {entry.key: entry for entry in link.runs}
+        self._ended: list[Run] = []
 
     async def run(self) -> None:
         """Take over what lives, end what has ended, start what is due."""
@@ -53,25 +57,42 @@ class Recovery:
             for life in environment.lives.values():
                 if rebooted:
                     after_reboot(life)
+                environment.watch_health(life, self._engine.now())  # before output that makes ready is moved
         known = self._database.unreleased_runs()
         for stored_run in known:
             try:
                 await self._take_over(stored_run)
-            except (RunceptError, OSError):
+            except Exception:  # noqa: BLE001
+                # A defect in one run's recovery must not leave all the others without a daemon.
                 _log.exception("%s could not be taken over", stored_run.key)
         keys = {stored_run.key for stored_run in known}
         for key, entry in self._held.items():
-            if key not in keys:
+            if self._database.is_released(key):
+                await self._performer.drop(key)
+            elif key not in keys:
                 await self._take_in(key, entry)
         for environment in list(self._engine.environments.values()):
             self._engine.resume(environment)
+        await self._engine.wait_until(lambda: all(map(self._is_told, self._ended)), _CATCH_UP_SECONDS)
+
+    @staticmethod
+    def _is_told(run: Run) -> bool:
+        life = run.environment.lives[run.name]
+        return life.run != run.number or life.ended_at is not None
 
     async def take_back(self, run: Run) -> None:
         """One run of this daemon, after its keeper was killed and another one started."""
-        run.in_keeper = False
+        run.in_keeper = run.key in self._held
         life = run.environment.lives[run.name]
-        if run.number == life.run and life.is_up and not await self._is_held(run):
+        if run.number != life.run or not life.is_up or (not run.begun.is_set() and not run.is_cut_off):
+            return  # it is over, or its spawn is the new keeper's already
+        if run.is_cut_off:
+            run.is_cut_off = False
+            self._identify(run, None)
+        if not await self._is_held(run, life):
             await self._lose(run, life)
+        if run.released.is_set():  # its end was told while it was being adopted
+            await self._performer.drop(run.key)
 
     async def _take_over(self, stored: StoredRun) -> None:
         """One run that the database knows."""
@@ -81,21 +102,31 @@ class Recovery:
             _log.warning("%s: its environment or process is not known any more", stored.key)
             return
         run = Run(stored.key, environment, stored.process, stored.run)
-        introduced = self._read(run, "run.json", _Introduction) or _Introduction(
-            stored.pid, stored.start_time, stored.boot_id
-        )
-        if introduced.boot_id == boot_id():
-            run.pid, run.start_time = introduced.pid, introduced.start_time
+        self._identify(run, stored)
         self._performer.know(run)
         if stored.run != life.run or not life.is_up:
             run.in_keeper = run.key in self._held
-            await self._performer.release(run)
-        elif await self._is_held(run):
+            self._performer.perform(environment, fx.Release(run.name, run.number))
+        elif await self._is_held(run, life):
             self._go_on(run, life)
         else:
             await self._lose(run, life)
 
-    async def _is_held(self, run: Run) -> bool:
+    def _identify(self, run: Run, stored: StoredRun | None) -> None:
+        """Find out who its main process is: it has introduced itself before it executed its program.
+
+        A fork of a dead keeper that has not got there yet never will: it cannot replace a directory by its file.
+        """
+        if run.key not in self._held:
+            with suppress(OSError):
+                os.mkdir(os.path.join(self._performer.directory(run), "run.json"))
+        introduced = self._read(run, "run.json", _Introduction)
+        if introduced is None and stored is not None:
+            introduced = _Introduction(stored.pid, stored.start_time, stored.boot_id)
+        if introduced is not None and introduced.boot_id == boot_id():
+            run.pid, run.start_time = introduced.pid, introduced.start_time
+
+    async def _is_held(self, run: Run, life: Life) -> bool:
         """Whether it lives or its exit is known; then its output is being logged again."""
         entry = self._held.get(run.key) or await self._adopt(run)
         ended = self._read(run, "exit.json", Exit)
@@ -103,17 +134,31 @@ class Recovery:
             process = run.environment.project.process(run.name)
             await self._performer.begin(run, process, entry.pid, entry.start_time)
             self._performer.bytes_arrived(run.key, entry.size)
-            ended = entry.exit or ended
+            self._performer.look_for_readiness(run, process)
         elif ended is None and not self._lives(run):
             return False
         await self._performer.open_log(run)
+        self._tell_start(run, life, entry)
         run.begun.set()
+        size = max(0 if entry is None else entry.size, 0 if ended is None else ended.size)
+        ended = (None if entry is None else entry.exit) or ended
         if ended is not None:
-            size = ended.size if entry is None else entry.size
-            await self._performer.end(run, ended.code, ended.signal, ended.at, size)
+            self._ended.append(run)
+            self._performer.exited(run.key, ended.code, ended.signal, ended.at, size)
         elif entry is None:
             self._performer.look_after(run)
         return True
+
+    def _tell_start(self, run: Run, life: Life, entry: HeldRun | None) -> None:
+        """Post what nobody lived to hear."""
+        if life.pid is not None or life.ended_at is not None or run.pid is None:
+            return
+        at = (None if entry is None else entry.started_at) or time.time()
+        meta = self._read(run, "run.json", _Introduction)
+        ports = () if meta is None else tuple(meta.meta.get(PORTS, ()))
+        with self._database.transaction():
+            self._database.spawned_run(run.key, run.pid, run.start_time or 0, boot_id(), at)
+        self._engine.post(run.environment, ev.Spawned(run.name, run.number, run.pid, at, ports))
 
     async def _adopt(self, run: Run) -> HeldRun | None:
         """Let the keeper take over a process that it did not start; None where it is not there any more."""
@@ -135,14 +180,15 @@ class Recovery:
         return is_alive(Identity(run.pid, run.start_time, boot_id()))
 
     def _go_on(self, run: Run, life: Life) -> None:
-        """Post what the earlier daemon did not live to hear, and do again what it did not live to do."""
-        if life.pid is None and life.ended_at is None and run.pid is not None:
-            self._engine.post(run.environment, ev.Spawned(run.name, run.number, run.pid, time.time()))
+        """Do again what the earlier daemon may not have lived to do: better one signal too many than none."""
         if life.state is State.STOPPING:
             if life.ended_at is not None:
                 self._performer.perform(run.environment, fx.Watch(run.name, run.number))
             if life.deadline is None:
                 self._performer.perform(run.environment, fx.Kill(run.name, run.number))
+            else:
+                process = run.environment.project.process(run.name)
+                self._performer.perform(run.environment, fx.Signal(run.name, run.number, process.stop_signal))
         self._engine.record("adopted", f"{run.name}: pid {run.pid}", "supervisor", run.environment)
 
     async def _lose(self, run: Run, life: Life) -> None:
@@ -151,11 +197,12 @@ class Recovery:
         if life.ended_at is not None:
             self._performer.perform(run.environment, fx.Watch(run.name, run.number))
         elif run.pid is None and life.pid is None:
-            lost = ev.Lost(run.name, run.number, "the daemon was killed while it was being started")
+            lost = ev.Lost(run.name, run.number, "supervision was killed while it was being started")
             self._engine.post(run.environment, lost)
         else:
             await self._performer.open_log(run)
-            await self._performer.end(run, None, None, time.time(), 0)
+            self._ended.append(run)
+            self._performer.ended_unseen(run)
 
     async def _take_in(self, key: str, entry: HeldRun) -> None:
         """A run that only the keeper knows: the database was lost."""
@@ -173,12 +220,13 @@ class Recovery:
         life = environment.lives[name]
         life.run, life.pid, life.wanted, life.state, life.reason = number, entry.pid, True, State.RUNNING, ""
         life.started, life.started_at = self._engine.now(), entry.started_at
+        environment.watch_health(life, self._engine.now())
         with self._database.transaction():
             self._database.begin_run(key, path, name, number)
             self._database.spawned_run(key, entry.pid, entry.start_time, boot_id(), entry.started_at or time.time())
         run = Run(key, environment, name, number)
         self._performer.know(run)
-        await self._is_held(run)
+        await self._is_held(run, life)
 
     def _read(self, run: Run, name: str, kind: type[_T]) -> _T | None:
         """What the keeper wrote down in the run's directory."""
@@ -195,3 +243,4 @@ class _Introduction(msgspec.Struct, frozen=True):
     pid: int | None
     start_time: int | None
     boot_id: str | None
+    meta: dict[str, Any] = {}

@@ -188,6 +188,10 @@ class Database:
         """Keep that its output is in the log and its directory is gone."""
         self._write("UPDATE runs SET released = 1 WHERE key = ?", (key,))
 
+    def is_released(self, key: str) -> bool:
+        """Whether it is known that a run is over, with its output in the log."""
+        return bool(self._connection.execute("SELECT 1 FROM runs WHERE key = ? AND released", (key,)).fetchone())
+
     def unreleased_runs(self) -> list[StoredRun]:
         """The runs that a daemon has to take care of, oldest first."""
         rows = self._connection.execute(

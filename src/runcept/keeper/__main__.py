@@ -1,6 +1,6 @@
-"""The program `PYTHON -I -S THIS_DIRECTORY HOME SOCKET [OPTION…]`; nobody imports it.
+"""The program `PYTHON -I -S THIS_DIRECTORY HOME SOCKET [NAME=VALUE…]`; nobody imports it.
 
-For tests: `--portable`, the half for other systems than Linux; `--bound BYTES` and `--alone SECONDS`, see `Keeper`.
+Who starts it gives it a session of its own, `/` as its directory, /dev/null as stdin and stdout, and its log as stderr.
 """
 
 from __future__ import annotations
@@ -10,13 +10,9 @@ import sys
 
 __all__: list[str] = []
 
-_here = os.path.dirname(os.path.abspath(__file__))
-# The package root goes last: the standard library wins. Our own directory goes: run.py is no top-level module.
-sys.path[:] = [
-    *(entry for entry in sys.path if os.path.abspath(entry) != _here),
-    os.path.dirname(os.path.dirname(_here)),
-]
+# Not our own directory, where run.py is no top-level module; and the package root last: the standard library wins.
+sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(sys.path.pop(0)))))
 
-from runcept.keeper.loop import main  # noqa: E402  importable from here on
+from runcept.keeper.loop import main
 
-sys.exit(main(sys.argv[1:]))
+sys.exit(main(*sys.argv[1:3], **dict(word.split("=") for word in sys.argv[3:])))

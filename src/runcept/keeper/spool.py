@@ -2,7 +2,7 @@
 
 Segments `%016x.raw` and `%016x.index` are named by the offset, in the run's whole stream, at which they start. An index
 entry is `<QQ`: offset, microseconds since the epoch << 1 | stream (0 stdout, 1 stderr). It is written before its bytes:
-the size of the raw file is the commit, and an entry without bytes is harmless.
+the size of the raw file is the commit, and an entry without bytes, as a full disk leaves, is harmless.
 """
 
 from __future__ import annotations
@@ -10,12 +10,9 @@ from __future__ import annotations
 import os
 import struct
 import time
-from collections.abc import Callable
+from io import FileIO
 
 __all__ = ["Spool"]
-
-_SEGMENT = 8 << 20
-_ENTRY = struct.Struct("<QQ")
 
 
 class Spool:
@@ -23,37 +20,28 @@ class Spool:
 
     def __init__(self, directory: str) -> None:
         self.directory = directory
-        self.raw = self.index = self.marked = -1
-        self.start = self.size = self.entries = 0
-        starts = sorted(int(name[:-4], 16) for name in os.listdir(directory) if name.endswith(".raw"))
-        self.first = starts[0] if starts else 0
+        self.files: tuple[FileIO, ...] = ()
+        starts = [int(name[:-4], 16) for name in os.listdir(directory) if name.endswith(".raw")]
+        self.start = self.size = self.consumed = min(starts, default=0)
         if starts:
-            self._open(starts[-1])
+            self._open(max(starts))
 
     def _open(self, start: int) -> None:
-        self.close()
         path = os.path.join(self.directory, f"{start:016x}")
-        self.index = os.open(path + ".index", os.O_WRONLY | os.O_CREAT, 0o600)
-        self.raw = os.open(path + ".raw", os.O_WRONLY | os.O_CREAT, 0o600)  # not O_APPEND: splice(2) refuses it
-        self.start, self.size = start, start + os.lseek(self.raw, 0, os.SEEK_END)
-        self.entries = os.lseek(self.index, 0, os.SEEK_END) // _ENTRY.size
+        index = FileIO(path + ".index", "a")
+        raw = FileIO(os.open(path + ".raw", os.O_WRONLY | os.O_CREAT, 0o600), "w")  # splice(2) refuses O_APPEND
+        self.start, self.size = start, start + raw.seek(0, os.SEEK_END)
+        self.files = index, raw  # what they replace is closed by that
 
-    def take(self, stream: int, count: int, move: Callable[[int, int], int]) -> int:
-        """Append what `move(file, count)` moves, and say how much; after an OSError it can be tried again."""
-        if self.raw < 0 or self.size - self.start >= _SEGMENT:
+    def mark(self, stream: int) -> int:
+        """The file to append bytes of `stream` to, told by the index; by as many `size` is then to be raised."""
+        if not self.files or self.size - self.start >= 8 << 20:
             self._open(self.size)
-        mark = self.size << 1 | stream
-        if mark != self.marked:  # else an attempt that failed has left its entry
-            entry = _ENTRY.pack(self.size, time.time_ns() // 1000 << 1 | stream)
-            os.pwrite(self.index, entry, self.entries * _ENTRY.size)
-            self.entries, self.marked = self.entries + 1, mark
-        moved = move(self.raw, count)
-        self.size += moved
-        return moved
+        index, raw = self.files
+        index.write(struct.pack("<QQ", self.size, time.time_ns() // 1000 << 1 | stream))
+        return raw.fileno()
 
     def close(self) -> None:
         """Close the segment."""
-        for descriptor in (self.raw, self.index):
-            if descriptor >= 0:
-                os.close(descriptor)
-        self.raw = self.index = -1
+        for file in self.files:
+            file.close()

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import selectors
 import socket
 from typing import Any
 
 __all__ = ["Wire"]
-
-_LINE_MAX = 16 << 20
-_PLENTY = 1 << 16
-_BACKLOG = 1 << 20  # above it no further requests are read until the answers are taken
 
 
 class Wire:
@@ -30,12 +25,10 @@ class Wire:
         try:
             chunk = self.socket.recv(1 << 16)
             *lines, self.incoming = (self.incoming + chunk).split(b"\n")
-            self.broken = not chunk or len(self.incoming) > _LINE_MAX
+            self.broken = not chunk or len(self.incoming) > 16 << 20
             return [message for message in map(json.loads, lines) if isinstance(message, dict)]
-        except BlockingIOError:
-            return []
-        except (OSError, ValueError, RecursionError):
-            self.broken = True
+        except (OSError, ValueError, RecursionError) as error:
+            self.broken = not isinstance(error, BlockingIOError)
             return []
 
     def send(self, message: dict[str, Any]) -> None:
@@ -45,16 +38,15 @@ class Wire:
     def flush(self) -> int:
         """Send what can be sent, and say what to wait for next.
 
-        Of each run's sizes only the newest goes out, and none while a slow daemon has much to read.
+        Of each run's sizes only the newest goes out; and none, nor are more requests read, while 64 KiB wait.
         """
-        if len(self.outgoing) < _PLENTY:
+        if len(self.outgoing) < 1 << 16:
             for key, size in self.sizes.items():
                 self.send({"event": "bytes", "key": key, "size": size})
             self.sizes.clear()
         try:
-            with contextlib.suppress(BlockingIOError):
-                del self.outgoing[: self.socket.send(self.outgoing) if self.outgoing else 0]
-        except OSError:
-            self.broken = True
-        reading = selectors.EVENT_READ if len(self.outgoing) < _BACKLOG else 0
+            del self.outgoing[: self.socket.send(self.outgoing)]
+        except OSError as error:
+            self.broken |= not isinstance(error, BlockingIOError)
+        reading = selectors.EVENT_READ if len(self.outgoing) < 1 << 16 else 0
         return reading | (selectors.EVENT_WRITE if self.outgoing else 0)

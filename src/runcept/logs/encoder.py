@@ -33,6 +33,7 @@ class Encoder:
         """Called with each stretch of finished lines, newlines between them, as it is encoded."""
         self._tails = (bytearray(), bytearray())
         self._read_at = [0, 0]
+        self._split = [False, False]
         self._heads: list[tuple[int, bytes]] = [(-1, b""), (-1, b"")]
         self._second = (-1, "")
 
@@ -49,7 +50,13 @@ class Encoder:
             body = bytes(tail) + body
             tail.clear()
         tail += data[end + 1 :]
+        self._split[stream] = False
         return self._lines(stream, micros, body) + self._overflow(stream)
+
+    @property
+    def in_parts(self) -> bool:
+        """Whether the first parts of a line are in records, and its end is not."""
+        return any(self._split)
 
     def pending(self, stream: int) -> int:
         """How many of the last bytes of a stream are in no record yet."""
@@ -57,11 +64,13 @@ class Encoder:
 
     def cut(self, stream: int) -> bytes:
         """End the unfinished line of a stream as a part; what follows is its next part."""
+        self._split[stream] = True
         return self._end(stream, b',"partial":true')
 
     def flush(self) -> bytes:
         """End the unfinished lines, the one read earlier first: there will be no more bytes."""
         order = sorted((0, 1), key=self._read_at.__getitem__)
+        self._split = [False, False]
         return b"".join(self._end(stream, b',"newline":false') for stream in order)
 
     def stamp(self, micros: int) -> int:
@@ -86,6 +95,7 @@ class Encoder:
             return b""
         *parts, rest = _parts(bytes(tail))
         tail[:] = rest
+        self._split[stream] = True
         if self.tap is not None:
             for part in parts:
                 self.tap(part)

@@ -7,32 +7,33 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import zlib
 from collections.abc import Iterator
 from types import TracebackType
 from typing import BinaryIO, NamedTuple, Self
 
 from runcept.logs.record import raw_ts
+from runcept.logs.rotation import PACKED, rotated
 
 __all__ = ["LogFile", "Position", "chain", "files_from"]
 
-_HEAD = 64  # bytes: less than the shortest record, and its ts is in them
+_HEAD = 104  # bytes: in them is where a file that was begun by rotation goes on, which no other file of the log has
 _FIRST_BLOCK = 32 << 10  # bytes: enough for the last hundred lines
 _BLOCK = 256 << 10  # bytes: larger ones are fresh pages from the kernel each time, four times as slow
 _LINE_MAX = 16 << 20  # bytes: what is longer, in a damaged file, comes in pieces, so that memory is bounded
-_ROTATED = re.compile(r"\.(\d+)(\.gz)?")
 
 
 class Position(NamedTuple):
     """A place in a log that outlives rotation, renaming and compression: the file is known by its first bytes."""
 
     length: int = 0
-    """How many first bytes; 0 where there were none yet, which is the beginning of any file."""
+    """How many first bytes; 0 where there were none yet: all that is written later comes behind this place."""
     checksum: int = 0
     """CRC-32 of them."""
     offset: int = 0
     """Bytes, uncompressed, that were read."""
+    begun: str = ""
+    """The `ts` of the file's first line; "" where it has none."""
 
 
 class LogFile:
@@ -69,12 +70,18 @@ class LogFile:
 
     def position(self, offset: int | None = None) -> Position:
         """`offset`, or the end, as a place that can be found again."""
-        length = min(_HEAD, self.size)
-        return Position(length, zlib.crc32(self.read(0, length)), self.size if offset is None else offset)
+        head = self.read(0, min(_HEAD, self.size))
+        return Position(len(head), zlib.crc32(head), self.size if offset is None else offset, raw_ts(head) or "")
 
     def has(self, position: Position) -> bool:
         """Whether `position` is a place in this file."""
-        return position.offset <= self.size and zlib.crc32(self.read(0, position.length)) == position.checksum
+        if not 0 < position.length <= self.size or position.offset > self.size:
+            return False
+        return zlib.crc32(self.read(0, position.length)) == position.checksum
+
+    def is_behind(self, position: Position) -> bool:
+        """Whether this file was begun after the one that `position` is in."""
+        return self.size == 0 or not position.length or self.position(0).begun >= position.begun > ""
 
     def backward(self, low: int, high: int) -> Iterator[tuple[int, bytes]]:
         """(offset, whole lines) of the range between two starts of lines, the last block first."""
@@ -164,74 +171,114 @@ class LogFile:
 
 
 def chain(path: str) -> Iterator[LogFile]:
-    """The files of a log that exist, the newest first: NAME.jsonl, then its rotations NAME.jsonl.1 and NAME.jsonl.2.gz.
+    """The files of a log that hold something, the newest first: NAME.jsonl, then NAME.jsonl.1 and NAME.jsonl.2.gz.
 
     Each is open until the next one is asked for.
     """
     for file in _opened(path):
         with file:
-            yield file
+            if file.size:
+                yield file
 
 
 def files_from(path: str, position: Position) -> list[LogFile]:
     """The file that `position` is in and those written after it, oldest first and open: the caller closes them.
 
-    Where that file is gone, the newest alone; empty where there is none.
+    Where that file is gone, the newest and those others that were begun after it.
     """
+    newer: list[LogFile] = []
     with contextlib.ExitStack() as undo:
-        newer: list[LogFile] = []
         for file in _opened(path):
-            newer.insert(0, undo.enter_context(file))
-            if file.has(position):
-                undo.pop_all()
-                return newer
-        if newer:
-            undo.pop_all()
-        for file in newer[:-1]:
-            file.close()
-        return newer[-1:]
+            undo.callback(file.close)
+            is_in = file.has(position)
+            if newer and not is_in and not file.is_behind(position):
+                file.close()
+                break
+            newer.insert(0, file)
+            if is_in:
+                break
+        undo.pop_all()
+    return newer
 
 
 def _opened(path: str) -> Iterator[LogFile]:
-    """The files, newest first; one that is rotated while this goes on is given once. Whoever takes one closes it."""
-    seen: list[Position] = []
-    for name in [path, *_rotations(path)]:
+    """The files, newest first, however much is rotated meanwhile. Whoever takes one closes it.
+
+    Files move to higher numbers, and there from plain to compressed, so each is ahead of us until we have it. But what
+    is ahead of us may be newer than what was given last, where that was moved beyond it: then that is looked for first.
+    """
+    place: _Place | None = None
+    with contextlib.ExitStack() as stack:
+        last: _Given | None = None
+        is_behind = True
+        while (place := _following(path, place)) is not None:
+            try:
+                raw = stack.enter_context(open(place.name, "rb", buffering=0))
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            file = LogFile(_unpacked(raw) if place.name.endswith(PACKED) else _another(raw))
+            is_new = last is None or not last.is_same(raw, file)
+            if last is not None and is_new and not (is_behind and last.is_in_place()):
+                if is_behind:
+                    place, is_behind = last.place, False
+                file.close()
+                raw.close()
+                continue
+            if last is not None:
+                last.raw.close()
+            last, is_behind = _Given(place, raw, file.position()), True
+            if is_new:
+                yield file
+            else:
+                file.close()
+
+
+class _Place(NamedTuple):
+    """A name of a file, in the order in which a file gets them."""
+
+    number: int
+    name: str
+
+
+class _Given(NamedTuple):
+    """The file that was given last. While `raw` is open, no other file gets its inode."""
+
+    place: _Place
+    raw: BinaryIO
+    position: Position
+
+    def is_same(self, raw: BinaryIO, file: LogFile) -> bool:
+        """Whether it was met again, moved or compressed."""
+        return os.path.samestat(os.fstat(raw.fileno()), os.fstat(self.raw.fileno())) or file.has(self.position)
+
+    def is_in_place(self) -> bool:
+        """Whether it is still where it was, so that files with higher numbers are older."""
         try:
-            file = _open(name)
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        if any(file.has(position) for position in seen if position.length):
-            file.close()
-            continue
-        seen.append(file.position())
-        yield file
+            return os.path.samestat(os.stat(self.place.name), os.fstat(self.raw.fileno()))
+        except FileNotFoundError:
+            return False
 
 
-def _rotations(path: str) -> list[str]:
-    directory, base = os.path.split(path)
-    try:
-        names = os.listdir(directory or ".")
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    found = [(_ROTATED.fullmatch(name, len(base)), name) for name in names if name.startswith(base)]
-    numbered = sorted((int(match[1]), name) for match, name in found if match)
-    return [os.path.join(directory, name) for _, name in numbered]
+def _following(path: str, place: _Place | None) -> _Place | None:
+    """The next place at which there is a file now."""
+    if place is None:
+        return _Place(0, path)
+    return next((each for each in (_Place(*found) for found in rotated(path)) if each > place), None)
 
 
-def _open(path: str) -> LogFile:
-    if path.endswith(".gz"):
-        return LogFile(_unpacked(path))
-    return LogFile(open(path, "rb", buffering=0))
+def _another(raw: BinaryIO) -> BinaryIO:
+    """The same file, to be closed by itself."""
+    return open(os.dup(raw.fileno()), "rb", buffering=0)
 
 
-def _unpacked(path: str) -> BinaryIO:
+def _unpacked(packed: BinaryIO) -> BinaryIO:
     """The content of a compressed file as one that can be read from its end, gone when it is closed."""
     import tempfile
 
     unpack = zlib.decompressobj(wbits=31)  # gzip
     with contextlib.ExitStack() as undo:
         plain = undo.enter_context(tempfile.TemporaryFile(buffering=0))
-        with open(path, "rb") as packed, contextlib.suppress(zlib.error):  # damaged or cut short: what there is of it
+        with contextlib.suppress(zlib.error):  # damaged or cut short: what there is of it
             while data := packed.read(_BLOCK):
                 plain.write(unpack.decompress(data))
         undo.pop_all()

@@ -6,7 +6,7 @@ import os
 from collections import deque
 
 from runcept.logs.files import LogFile, Position, files_from
-from runcept.logs.record import LIFECYCLE, Line, parse
+from runcept.logs.record import LIFECYCLE, RUN_EVENTS, Line, parse
 
 __all__ = ["Tail"]
 
@@ -62,7 +62,7 @@ class Tail:
 
     def _line(self, raw: bytes) -> Line:
         line = parse(raw, self._process, self._run)
-        if line.stream == LIFECYCLE and line.event == "started":
+        if line.stream == LIFECYCLE and line.event in RUN_EVENTS:
             self._run = line.run
         return line
 

@@ -44,14 +44,16 @@ def read(
     stream: str | None = None,
     run: int | str | None = None,
     after: str | None = None,
+    reach: int | None = None,
 ) -> LogPage:
     """The newest `lines` (None: all) of the logs at `paths`, by process, that pass every filter.
 
     `since` and `until` are epoch seconds or text for `parse_when`, both inclusive; `grep` is searched for in each
-    message; `stream` is stdout, stderr or runcept; `run` is a number or "last"; `after` is a cursor.
+    message; `stream` is stdout, stderr or runcept; `run` is a number or "last"; `after` is a cursor. With `reach`,
+    only about so many of the newest bytes of each log are searched.
     Raises InstantUnclear, PatternInvalid, CursorInvalid.
     """
-    query = _query(lines=lines, since=since, until=until, grep=grep, stream=stream, run=run)
+    query = _query(lines=lines, since=since, until=until, grep=grep, stream=stream, run=run, reach=reach)
     return _page(paths, query, _positions(after))[0]
 
 
@@ -107,6 +109,7 @@ def _query(
     grep: str | None,
     stream: str | None,
     run: int | str | None,
+    reach: int | None = None,
 ) -> Query:
     return Query(
         lines=lines,
@@ -115,6 +118,7 @@ def _query(
         grep=None if grep is None else compile_pattern(grep),
         stream=stream,
         run=run,
+        reach=reach,
     )
 
 

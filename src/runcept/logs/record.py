@@ -18,15 +18,18 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 __all__ = [
+    "CONTINUED_MARK",
     "LIFECYCLE",
     "LIFECYCLE_MARK",
     "PART_MAX",
+    "RUN_EVENTS",
     "STARTED_MARK",
     "STREAMS",
     "TS_LENGTH",
     "TS_PREFIX",
     "Line",
     "content",
+    "continued",
     "decode",
     "escape",
     "instant_micros",
@@ -48,6 +51,10 @@ TS_PREFIX = b'{"ts":"'
 TS_LENGTH = 27
 STARTED_MARK = b'"event":"started"'
 """In the raw bytes of the record that begins a run, and of no other."""
+CONTINUED_MARK = b'"event":"continued"'
+"""In the raw bytes of the record that begins a file in the middle of a run, and of no other."""
+RUN_EVENTS = ("started", "continued")
+"""The events after which lines are of the record's `run`."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROS_LAST = 253_402_300_799_999_999  # the last instant that datetime can write, 9999-12-31T23:59:59.999999Z
@@ -122,6 +129,14 @@ def lifecycle(micros: int, event: str, message: str, facts: Mapping[str, object]
     head = {"ts": instant_text(micros), "stream": LIFECYCLE, "message": _printable(message), "event": event}
     known = {key: _printable(value) for key, value in facts.items() if value is not None}
     return _encoder.encode({**head, **known}) + b"\n"
+
+
+def continued(micros: int, run: int, offset: int) -> bytes:
+    """The first record of a file that goes on with a run, of which `offset` bytes are in the files before.
+
+    It tells the run of the lines behind it; and as no two files of a log have the same, a file is known by it.
+    """
+    return lifecycle(micros, "continued", f"run {run} goes on at byte {offset}", {"run": run, "offset": offset})
 
 
 def parse(raw: bytes, process: str, run: int | None = None) -> Line:

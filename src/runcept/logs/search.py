@@ -9,10 +9,11 @@ import msgspec
 
 from runcept.logs.files import LogFile, Position, chain
 from runcept.logs.grep import literals
-from runcept.logs.record import LIFECYCLE, STARTED_MARK, STREAMS, Line, parse
+from runcept.logs.record import CONTINUED_MARK, LIFECYCLE, RUN_EVENTS, STARTED_MARK, STREAMS, Line, parse
 
 __all__ = ["Query", "current_run", "newest"]
 
+_RUN_MARKS = (STARTED_MARK, CONTINUED_MARK)
 _LOOK_BACK = 64 << 20
 """Bytes before the first line found in which the start of its run is looked for."""
 
@@ -32,6 +33,8 @@ class Query(msgspec.Struct, frozen=True):
     """stdout, stderr or runcept."""
     run: int | str | None = None
     """Of this run alone, or of the "last"."""
+    reach: int | None = None
+    """Among so many of the newest bytes, rounded up to a block."""
 
     def wants(self, line: Line) -> bool:
         """Whether a line is wanted, its run and the number of lines apart."""
@@ -71,7 +74,7 @@ def current_run(process: str, path: str) -> int | None:
 class _Search:
     """Goes backwards through the files of one log.
 
-    The run of a line is known only when the record that began it is met, further back: until then it is waiting.
+    The run of a line is known only when the record that tells it is met, further back: until then it is waiting.
     """
 
     def __init__(self, process: str, query: Query) -> None:
@@ -86,8 +89,10 @@ class _Search:
         """The start of the run that is wanted was met."""
         self._past = False
         """What comes is older than the query or the cursor wants."""
+        self._looked_at = 0
         self._looked_back = 0
-        self._any_start = False
+        self._any_run = False
+        self._last_run: int | None = None
 
     def through(self, file: LogFile, after: Position | None) -> None:
         """Take the next older file."""
@@ -100,7 +105,7 @@ class _Search:
             known = after is not None and file.has(after)
             low = min(max(low, after.offset if known and after is not None else 0), high)
             self._walk(file, low, high)
-            self._past = known or low > 0
+            self._past |= known or low > 0
             high = low
         self._walk(file, 0, high)
 
@@ -115,7 +120,7 @@ class _Search:
 
     def result(self) -> list[Line]:
         """The lines found, oldest first."""
-        if isinstance(self._query.run, int) or (self._query.run is not None and self._any_start):
+        if isinstance(self._query.run, int) or (self._query.run is not None and self._any_run):
             del self._found[self._settled :]
         return self._found[::-1]
 
@@ -128,12 +133,14 @@ class _Search:
             if self._full():
                 self._looked_back += len(found[1])
             self._through_block(found[1])
+            self._looked_at += len(found[1])
+            self._past |= self._query.reach is not None and self._looked_at >= self._query.reach
 
     def _through_block(self, block: bytes) -> None:
         end = len(block)
         while end > 0:
             full = self._full()
-            needles = (STARTED_MARK,) if full else self._needles and (*self._needles, STARTED_MARK)
+            needles = _RUN_MARKS if full else self._needles and (*self._needles, *_RUN_MARKS)
             rest, end = block[:end], 0
             for start, stop in _lines_with(rest, needles) if needles else _all_lines(rest):
                 self._take(rest[start:stop], full=full)
@@ -144,27 +151,29 @@ class _Search:
                     break
 
     def _take(self, raw: bytes, *, full: bool) -> None:
-        starts = STARTED_MARK in raw
-        if full and not starts:
+        tells_run = STARTED_MARK in raw or CONTINUED_MARK in raw
+        if full and not tells_run:
             return
         line = parse(raw, self._process)
         if not full and self._query.wants(line):
             self._found.append(line)
-        if starts and line.stream == LIFECYCLE:
-            self._start_of(line.run)
+        if tells_run and line.stream == LIFECYCLE and line.event in RUN_EVENTS:
+            self._are_of(line.run, is_start=line.event == "started")
 
-    def _start_of(self, run: int | None) -> None:
-        """All lines that wait are of the run that begins here."""
-        wanted = self._query.run
-        first, self._any_start = not self._any_start, True
-        if wanted is None or wanted == run or (wanted == "last" and first):
+    def _are_of(self, run: int | None, *, is_start: bool) -> None:
+        """All lines that wait are of this run, which begins here or further back."""
+        if not self._any_run:
+            self._any_run, self._last_run = True, run
+        wanted = self._last_run if self._query.run == "last" else self._query.run
+        if self._query.run is None or wanted == run:
             waiting = self._found[self._settled :]
             self._found[self._settled :] = [msgspec.structs.replace(line, run=run) for line in waiting]
         else:
             del self._found[self._settled :]
         self._settled = len(self._found)
         # Runs are numbered in order: what is further back is of earlier ones.
-        self._stopped = wanted == "last" or (isinstance(wanted, int) and run is not None and run <= wanted)
+        is_earlier = isinstance(wanted, int) and run is not None and run < wanted
+        self._stopped = self._query.run is not None and (is_earlier or (wanted == run and is_start))
 
 
 def _all_lines(block: bytes) -> Iterator[tuple[int, int]]:

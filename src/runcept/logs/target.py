@@ -5,6 +5,7 @@ One writer at a time appends to a log; the daemon sees to that. All errors are O
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -57,6 +58,19 @@ class Target:
             self.close()
             raise OSError(errno.EINVAL, "a log must be a regular file", self.path)
         self.device, self.inode, self.size = status.st_dev, status.st_ino, status.st_size
+
+    def begin(self, first: bytes) -> None:
+        """Put a new file in the place of the log. From the instant at which it is there, `first` is whole in it."""
+        self.close()
+        fresh = self.path + ".new"
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(fresh)
+        self._file = os.open(fresh, _OPEN | os.O_EXCL, 0o600)
+        self.size = 0
+        self.append(first)
+        os.rename(fresh, self.path)
+        status = os.fstat(self._file)
+        self.device, self.inode = status.st_dev, status.st_ino
 
     def append(self, data: bytes) -> None:
         """Write all of `data` at the end. After an error some of it may be there: see `take_back`."""

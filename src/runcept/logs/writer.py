@@ -15,14 +15,18 @@ from functools import partial
 
 from runcept.logs.commit import Commit, CommitFile
 from runcept.logs.encoder import Encoder
-from runcept.logs.record import LIFECYCLE_MARK, lifecycle
+from runcept.logs.record import LIFECYCLE_MARK, continued, instant_micros, lifecycle, raw_ts
+from runcept.logs.rotation import Rotation, remove
 from runcept.logs.spool import Block, Spool
 from runcept.logs.target import Target
 from runcept.logs.watch import Watch
 
 __all__ = ["LogWriter"]
 
+_MARKED = 64  # bytes: the stream of a record is in them
 _READ = 256 << 10  # bytes: larger reads leave the processor's cache
+_GROWTH = 68  # bytes of the record of an empty line, of which one byte was read: no other output grows so much
+_FIRST_MAX = 200  # bytes of the first record of a file that goes on with a run
 _LAG_MAX = 8 << 20  # bytes: an unfinished line may hold back this much of the spool from deletion
 
 
@@ -55,10 +59,20 @@ class _Unfinished:
 
 
 class LogWriter:
-    """Moves the spool of one run into its process's log. The run's directory may appear after the writer."""
+    """Moves the spool of one run into its process's log. The run's directory may appear after the writer.
 
-    def __init__(self, log_path: str, run_directory: str) -> None:
+    With a `rotation`, a new file is begun where a record would take the log past its size. With the number of its
+    `run`, a file that is begun in the middle of the run says so in its first record.
+    """
+
+    def __init__(
+        self, log_path: str, run_directory: str, *, run: int | None = None, rotation: Rotation | None = None
+    ) -> None:
         self._target = Target(log_path)
+        self._run = run
+        self._rotation = rotation
+        # No more is read at once than fits into one file whatever it is: records of one step are never parted.
+        self._read = _READ if rotation is None else max(1, min(_READ, (rotation.max_size - _FIRST_MAX) // _GROWTH))
         self._spool = Spool(run_directory)
         self._commits = CommitFile(run_directory)
         self._watches: list[Watch] = []
@@ -85,7 +99,7 @@ class LogWriter:
         Raises OSError, and nothing was moved that a later call would not move again.
         """
         moved = 0
-        while moved < limit_bytes and (blocks := self._spool.read(min(_READ, limit_bytes - moved))):
+        while moved < limit_bytes and (blocks := self._spool.read(min(self._read, limit_bytes - moved))):
             self._emit(partial(self._encode, blocks))
             moved += sum(len(block.data) for block in blocks)
             self._tell()
@@ -121,6 +135,13 @@ class LogWriter:
         self._watches.append(Watch(pattern, callback))
         self._encoder.tap = self._seen.append
 
+    def clear(self) -> None:
+        """Remove all that is in the log, and go on with a new one. Raises OSError."""
+        self._target.close()
+        remove(self._target.path)
+        micros = self._encoder.stamp(round(time.time() * 1_000_000))
+        self._attempt(lambda: self._begin(self._continued(micros)))
+
     def close(self) -> None:
         """Give back the files; what was not pumped is pumped by the next writer."""
         self._target.close()
@@ -129,10 +150,20 @@ class LogWriter:
 
     def _emit(self, make: Callable[[], bytes]) -> None:
         """Append what `make` gives and commit, or be as before."""
+
+        def step() -> None:
+            in_parts = self._encoder.in_parts
+            if data := make():
+                self._have_room(data, in_parts=in_parts)
+                self._append(data)
+
+        self._attempt(step)
+
+    def _attempt(self, step: Callable[[], None]) -> None:
+        """Do something with the open log, or be as before."""
         try:
             self._open()
-            if data := make():
-                self._append(data)
+            step()
         except OSError:
             self._target.close()
             self._rewind()
@@ -148,7 +179,33 @@ class LogWriter:
                 target.truncate(min(committed.size, target.size))
             target.end_line()
             self._floor = self._encoder.stamp(target.newest_instant())
+            if self._rotation is not None:
+                self._rotation.tidy()
         self._committed = Commit(committed.consumed, target.size, target.device, target.inode)
+
+    def _have_room(self, data: bytes, *, in_parts: bool) -> None:
+        """Rotate if the log is full; see to it that a new file begins with the run that goes on in it."""
+        target, rotation = self._target, self._rotation
+        is_full = rotation is not None and rotation.is_due(target.size, len(data), in_parts=in_parts)
+        if target.size and not is_full:
+            return
+        is_of_us = LIFECYCLE_MARK in data[:_MARKED]  # and so tells its run itself
+        first = b"" if is_of_us else self._continued(instant_micros(raw_ts(data) or ""))
+        if rotation is not None and is_full:
+            target.close()
+            rotation.turn()
+        if first or is_full:
+            self._begin(first)
+
+    def _continued(self, micros: int) -> bytes:
+        """The first record of a file in the middle of a run, stamped as the one that follows it."""
+        return b"" if self._run is None else continued(micros, self._run, max(self._committed.consumed))
+
+    def _begin(self, first: bytes) -> None:
+        """Have a new file, to which nothing was committed before."""
+        self._target.begin(first)
+        new = self._target
+        self._committed = Commit(self._committed.consumed, new.size, new.device, new.inode)
 
     def _append(self, data: bytes) -> None:
         try:

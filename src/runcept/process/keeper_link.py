@@ -1,8 +1,9 @@
 """The daemon's end of the connection to the keeper, and the start of a keeper where there is none. No policy.
 
-JSON lines. Requests `{"id", "op", …}` are answered by `{"id", "result"}` or `{"id", "error": {stage, errno, strerror,
-path}}`; the keeper tells `{"event": "bytes", "key", "size"}` and `{"event": "exited", "key", "code", "signal", "at",
-"size"}` of its own accord. Stages of an error: prepare, fork, chdir, exec (a spawn that failed there), gone, busy.
+JSON lines. Requests `{"id", "op", …}` are answered by `{"id", "result"}` or `{"id", "error": {errno, strerror}}`; the
+keeper tells `{"event": "bytes", "key", "size"}` and `{"event": "exited", "key", "code", "signal", "at", "size"}` of its
+own accord. An error of ESRCH: there is no such process (any more), EBUSY: it lives. Where execvpe(2) or what comes
+before it failed, strerror is the step: prepare, chdir, exec.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ from runcept.errors import (
     WorkingDirectoryUnusable,
 )
 from runcept.paths import ensure_home, ensure_private, socket_path
+from runcept.process.identity import boot_id
 from runcept.process.identity import start_time as start_time_of
+from runcept.process.system import set_tag
 
 __all__ = ["Exit", "HeldRun", "KeeperLink"]
 
@@ -85,8 +88,8 @@ class KeeperLink(asyncio.Protocol):
         self._pending: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._requests = 0
         self._is_ours = True
+        self._spawning = asyncio.Lock()
         self.pid = 0
-        self.version = ""
         self.runs: list[HeldRun] = []
         """What the keeper held at the hello."""
 
@@ -140,25 +143,46 @@ class KeeperLink(asyncio.Protocol):
             self.close()
             raise
         self._on_lost = on_lost
-        self.pid, self.version = hello["pid"], hello["version"]
+        self.pid = hello["pid"]
         self.runs = [_held(entry) for entry in hello["runs"]]
         return True
 
     async def spawn(
-        self, *, key: str, directory: str, argv: Sequence[str], env: Mapping[str, str], cwd: str, meta: Any = None
+        self,
+        *,
+        key: str,
+        directory: str,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        cwd: str,
+        meta: Any = None,
+        tag: int = 0,
     ) -> HeldRun:
         """Start a program with exactly `env`, in a session of its own; StartError says why that could not be.
 
+        `tag`: what marks it and all that it forks (see linux.set_tag): inherited from the keeper, so from its first
+        instant on, and for that one at a time.
         What it writes is spooled to `directory`, which the keeper makes and the caller removes, after a failure too.
         """
-        try:
-            return _held(
-                await self._ask(
-                    "spawn", key=key, directory=directory, argv=list(argv), env=dict(env), cwd=cwd, meta=meta
+        async with self._spawning:
+            set_tag(self.pid, tag)
+            try:
+                return _held(
+                    await self._ask(
+                        "spawn",
+                        key=key,
+                        directory=directory,
+                        argv=list(argv),
+                        env=dict(env),
+                        cwd=cwd,
+                        boot_id=boot_id(),
+                        meta=meta,
+                    )
                 )
-            )
-        except _Refused as refused:
-            raise _start_error(refused, argv[0], env, cwd) from None
+            except OSError as error:
+                raise _start_error(error, argv[0], env, cwd) from None
+            finally:
+                set_tag(self.pid, 0)
 
     async def adopt(self, *, key: str, directory: str, pid: int, start_time: int, meta: Any = None) -> HeldRun:
         """Let this keeper hold a process that an earlier one spawned; ProcessLookupError where it lives no more.
@@ -167,7 +191,8 @@ class KeeperLink(asyncio.Protocol):
         """
         if start_time_of(pid) != start_time:
             raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH), key)
-        return _held(await self._ask("adopt", key=key, directory=directory, pid=pid, start_time=start_time, meta=meta))
+        who = {"pid": pid, "start_time": start_time, "boot_id": boot_id()}
+        return _held(await self._ask("adopt", key=key, directory=directory, meta=meta, **who))
 
     async def signal(self, key: str, number: int, *, group: bool = False) -> None:
         """Signal the main process or its process group; ProcessLookupError where there is nobody."""
@@ -190,14 +215,13 @@ class KeeperLink(asyncio.Protocol):
             self._write({"op": "consumed", "key": key, "offset": offset})
 
     async def goodbye(self) -> None:
-        """Leave on purpose: the keeper goes on, and does not start the daemon again."""
+        """Leave on purpose: the keeper does not start the daemon again, and it ends if it holds nothing."""
         await self._ask("goodbye")
         self.close()
 
     async def shutdown(self) -> None:
-        """End the keeper and the connection; OSError EBUSY while it holds a run."""
-        await self._ask("shutdown")
-        self.close()
+        """Leave where nothing is held any more: a goodbye, which ends the keeper."""
+        await self.goodbye()
 
     def close(self) -> None:
         """Hang up without a word: to the keeper this daemon has died. `on_lost` is not called."""
@@ -215,6 +239,8 @@ class KeeperLink(asyncio.Protocol):
             async with asyncio.timeout(_ANSWER_SECONDS):
                 return await answer
         except TimeoutError:
+            if self._transport is not None:
+                self._transport.abort()  # so that somebody connects anew, and finds out what was done and what not
             raise KeeperLost(f"no answer to {operation} within {_ANSWER_SECONDS:g} s") from None
         finally:
             del self._pending[number]
@@ -240,7 +266,7 @@ class KeeperLink(asyncio.Protocol):
                 self._loop.call_soon(self._tell, message)
             elif (answer := self._pending.get(message["id"])) and not answer.done():
                 if "error" in message:
-                    answer.set_exception(_refusal(message["error"]))
+                    answer.set_exception(OSError(message["error"]["errno"], message["error"]["strerror"]))
                 else:
                     answer.set_result(message["result"])
 
@@ -260,21 +286,6 @@ class KeeperLink(asyncio.Protocol):
             self._on_exited(message["key"], message["code"], message["signal"], message["at"], message["size"])
 
 
-class _Refused(OSError):
-    """A spawn that failed, and at which stage."""
-
-    stage = ""
-
-
-def _refusal(error: dict[str, Any]) -> OSError:
-    facts = (error["errno"], error["strerror"], error["path"])
-    if error["stage"] in ("gone", "busy"):
-        return OSError(*facts)  # which makes a ProcessLookupError of ESRCH
-    refused = _Refused(*facts)
-    refused.stage = error["stage"]
-    return refused
-
-
 def _held(entry: dict[str, Any]) -> HeldRun:
     """`start_time` by our own means where the keeper's portable half knows none: a held pid is not recycled."""
     if entry["start_time"] is None:
@@ -282,23 +293,25 @@ def _held(entry: dict[str, Any]) -> HeldRun:
     return msgspec.convert(entry, HeldRun)
 
 
-def _start_error(refused: _Refused, command: str, env: Mapping[str, str], cwd: str) -> StartError:
+def _start_error(error: OSError, command: str, env: Mapping[str, str], cwd: str) -> StartError:
     """The sentence for a failed spawn: chdir(2) or execvpe(3) have said little, a look at the file says more."""
-    if refused.stage == "chdir":
+    number, step = error.errno or 0, error.strerror
+    reason = os.strerror(number).lower()
+    if step == "chdir":
         reasons = {errno.ENOENT: "it does not exist", errno.ENOTDIR: "it is not a directory"}
-        return WorkingDirectoryUnusable(cwd, reasons.get(refused.errno or 0, (refused.strerror or "").lower()))
-    if refused.stage == "exec" and refused.errno in (errno.ENOENT, errno.ENOTDIR, errno.EACCES):
+        return WorkingDirectoryUnusable(cwd, reasons.get(number, reason))
+    if step == "exec" and number in (errno.ENOENT, errno.ENOTDIR, errno.EACCES):
         named = os.path.join(cwd, command) if "/" in command else None
         path = named or shutil.which(command, os.F_OK, env.get("PATH", os.defpath))
         if path is None or not os.path.exists(path):
             return CommandNotFound(command)
         if os.path.isdir(path):
             return CommandIsDirectory(command)
-        if refused.errno != errno.EACCES:
+        if number != errno.EACCES:
             return SpawnRefused(command, "the interpreter that its first line names does not exist")
         if not os.access(path, os.X_OK):
             return CommandNotExecutable(path)
-    return SpawnRefused(command, (refused.strerror or "").lower())
+    return SpawnRefused(command, reason)
 
 
 class _Starting:
@@ -307,6 +320,7 @@ class _Starting:
     def __init__(self, home: str, path: str, options: Sequence[str]) -> None:
         program = os.path.join(os.path.dirname(runcept.__file__), "keeper")
         self._command = [sys.executable, "-I", "-S", "-X", "utf8", program, home, path, *options]
+        self._log = os.path.join(home, "logs", "keeper.log")
         self._keeper: subprocess.Popen[bytes] | None = None
 
     def attend(self) -> None:
@@ -319,13 +333,10 @@ class _Starting:
 
     def _start(self) -> subprocess.Popen[bytes]:
         """Start it to outlive us: own session, nothing of ours open. A thread reaps it if it ends before us."""
-        keeper = subprocess.Popen(
-            self._command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd="/",
-            start_new_session=True,
-        )
+        nothing = subprocess.DEVNULL
+        with open(self._log, "ab") as log:
+            keeper = subprocess.Popen(
+                self._command, stdin=nothing, stdout=nothing, stderr=log, cwd="/", start_new_session=True
+            )
         threading.Thread(target=keeper.wait, name="keeper", daemon=True).start()
         return keeper

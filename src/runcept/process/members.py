@@ -10,11 +10,12 @@ import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from hashlib import blake2b
 
 from runcept.process import system
 from runcept.process.entry import Entry
 
-__all__ = ["Census", "Member", "census", "members", "members_of", "tree_of"]
+__all__ = ["Census", "Member", "census", "members", "members_of", "tag", "tree_of"]
 
 _CENSUS_SHARED = 0.005
 """Seconds at least for which `members` uses the last census again: 200 runs that stop at once need few."""
@@ -59,6 +60,11 @@ def census() -> Census:
     return taken
 
 
+def tag(marker: Mapping[str, str]) -> int:
+    """The number that marks the processes of a run (see linux.set_tag), made of what names it."""
+    return int.from_bytes(blake2b("\0".join(marker.values()).encode(errors="surrogateescape"), digest_size=7).digest())
+
+
 def tree_of(taken: Census, pid: int) -> dict[int, Entry]:
     """The living of its session and its process group, and all their descendants: also where `pid` itself is gone."""
     found = _with_descendants(taken, _session_and_group(taken, pid), frozenset())
@@ -76,10 +82,10 @@ def members_of(
 ) -> list[Member]:
     """What belongs to the run whose main process is, or was, `pid`.
 
-    Its session, its process group, orphans (children of the keeper that carry the run's `marker` in their environment),
-    what was seen to be one of these before, and all descendants; never the keeper, the daemon, a zombie, or what is in
-    `exclude`: the main processes of other runs. Give the main process's `start_time` where no keeper holds its
-    zombie: its pid may be another's by now.
+    Its session, its process group, what carries the tag of the run, orphans (children of the keeper that carry the
+    run's `marker` in their environment), what was seen to be one of these before, and all descendants; never the
+    keeper, the daemon, a zombie, or what is in `exclude`: the main processes of other runs. Give the main process's
+    `start_time` where no keeper holds its zombie: its pid may be another's by now.
     """
     known = _lineages.get(pid, set())
     barred = frozenset(exclude) | {keeper_pid, os.getpid()}
@@ -88,6 +94,7 @@ def members_of(
         roots = _session_and_group(taken, pid)
     roots += [taken.entries[seen] for seen, started in known if _is(taken, seen, started)]
     claimed = {entry.pid: entry for entry in _with_descendants(taken, roots, barred)}
+    roots += _tagged(taken, tag(marker), barred | claimed.keys())
     roots += _marked(taken, keeper_pid, marker, barred | claimed.keys())
     found = {e.pid: e for e in _with_descendants(taken, roots, barred) if not e.is_zombie}
     if found:
@@ -147,6 +154,11 @@ def _marked(taken: Census, keeper_pid: int, marker: Mapping[str, str], known: Co
             yield entry
         else:
             waiting += taken.children.get(entry.pid, ())
+
+
+def _tagged(taken: Census, number: int, known: Collection[int]) -> Iterable[Entry]:
+    """Whatever was forked below its main process, which no fork, exec, session or empty environment hides."""
+    return [entry for entry in taken.entries.values() if entry.pid not in known and system.tag_of(entry.pid) == number]
 
 
 def _is(taken: Census, pid: int, start_time: int) -> bool:

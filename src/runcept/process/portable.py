@@ -9,7 +9,7 @@ import psutil
 
 from runcept.process.entry import Entry
 
-__all__ = ["boot_id", "carries", "command_of", "entries", "entry", "listening"]
+__all__ = ["boot_id", "carries", "command_of", "entries", "entry", "listening", "set_tag", "tag_of"]
 
 
 def boot_id() -> str:
@@ -77,3 +77,14 @@ def listening(pids: Iterable[int], only: Collection[int] | None = None) -> dict[
         if theirs := ports if only is None else ports & set(only):
             found[pid] = theirs
     return found
+
+
+def set_tag(pid: int, tag: int) -> None:
+    """Mark a process: there is nothing to do it with."""
+    del pid, tag
+
+
+def tag_of(pid: int) -> int | None:
+    """The tag of a process: there is none."""
+    del pid
+    return None

@@ -12,10 +12,19 @@ from signal import SIGKILL, Signals
 from runcept.process.identity import start_time
 from runcept.process.members import Member
 
-__all__ = ["is_in_group", "send", "sweep"]
+__all__ = ["is_in_group", "name_of", "send", "sweep"]
 
 _UNKILLABLE_SECONDS = 5.0
 _POLL_MIN, _POLL_MAX = 0.005, 0.1
+_NAMES = {known.value: known.name for known in Signals}
+
+
+def name_of(number: int) -> str:
+    """As kill(1) calls it: SIGTERM; SIGRTMIN+3 for the real-time signals, which Python has no names for."""
+    if number in _NAMES:
+        return _NAMES[number]
+    first = getattr(signal, "SIGRTMIN", number)
+    return f"SIGRTMIN+{number - first}" if number > first else f"SIG{number}"
 
 
 def send(member: Member, number: int) -> bool:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 
 if sys.platform == "linux":
-    from runcept.process.linux import boot_id, carries, command_of, entries, entry, listening
+    from runcept.process.linux import boot_id, carries, command_of, entries, entry, listening, set_tag, tag_of
 else:
-    from runcept.process.portable import boot_id, carries, command_of, entries, entry, listening
+    from runcept.process.portable import boot_id, carries, command_of, entries, entry, listening, set_tag, tag_of
 
-__all__ = ["boot_id", "carries", "command_of", "entries", "entry", "listening"]
+__all__ = ["boot_id", "carries", "command_of", "entries", "entry", "listening", "set_tag", "tag_of"]

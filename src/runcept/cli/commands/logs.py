@@ -1,21 +1,26 @@
-"""`logs`: what the processes wrote, read from disk. No daemon is needed, unless -e gives a project's name."""
+"""`logs`: what the processes wrote, read from disk. No daemon is needed, unless -e gives a project's name.
+
+With --clear they are emptied: by the daemon, which may be writing to them, where one runs.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TextIO
 
 import click
 
-from runcept.api.messages import Status
+from runcept.api.messages import ClearedLogs, ClearLogs, Status
 from runcept.cli import log_files
 from runcept.cli.framework import command
 from runcept.cli.invocation import Invocation
 from runcept.cli.log_lines import Painter
 from runcept.cli.parameters import lines_option, optional_names_argument
 from runcept.cli.target import current
+from runcept.client.connection import Connection
 from runcept.core.views import EnvironmentView
+from runcept.errors import LogNotRemovable, UsageError
 
 __all__ = ["logs"]
 
@@ -37,8 +42,11 @@ def _to_run(_: click.Context, __: click.Parameter, value: str | None) -> int | s
 @click.option("--grep", metavar="REGEX", help="Only lines in which it is found.")
 @click.option("--stream", type=click.Choice(["stdout", "stderr"]), help="Only this stream.")
 @click.option("--run", metavar="N|last", callback=_to_run, help="Only this run of each process.")
+@click.option("--clear", is_flag=True, help="Remove all that the named processes have written so far.")
 @click.option("--no-color", is_flag=True, help="As --color never.")
-def logs(invocation: Invocation, names: Sequence[str], follow: bool, no_color: bool, **choice: Any) -> None:
+def logs(
+    invocation: Invocation, names: Sequence[str], follow: bool, clear: bool, no_color: bool, **choice: Any
+) -> None:
     """Show what the processes wrote, those named or all merged by time, while they run and after.
 
     Lines of stderr have a ! before them, and Runcept's own records a *. Names may be globs.
@@ -50,6 +58,11 @@ def logs(invocation: Invocation, names: Sequence[str], follow: bool, no_color: b
     project = _project(invocation)
     everybody = log_files.known(project)
     chosen = log_files.chosen(project, everybody, names)
+    if clear:
+        if not names or follow or any(choice[key] is not None for key in ("since", "until", "grep", "stream", "run")):
+            raise UsageError("--clear takes names and no other option", hint="Write '*' for all processes.")
+        _clear(invocation, project, chosen)
+        return
     painter = Painter([*chosen], everybody, color=invocation.color)
     if follow:
         for line in reader.follow(chosen, **choice, stop=_nobody_reads(invocation.surroundings.stdout)):
@@ -62,6 +75,27 @@ def logs(invocation: Invocation, names: Sequence[str], follow: bool, no_color: b
         return
     for line in page.lines:
         invocation.print(painter.text(line))
+
+
+def _clear(invocation: Invocation, project: str, chosen: Mapping[str, str]) -> None:
+    """Empty the logs: the daemon does it between two lines."""
+    connection = Connection.if_running(invocation.home)
+    if connection is not None:
+        with connection:
+            cleared: ClearedLogs = connection.call("clear_logs", ClearLogs(environment=project, names=[*chosen]))
+    else:
+        from runcept.logs.rotation import remove
+
+        for name, path in chosen.items():
+            try:
+                remove(path)
+            except OSError as error:
+                raise LogNotRemovable(name, path, (error.strerror or str(error)).lower()) from error
+        cleared = ClearedLogs(environment=project, cleared=[*chosen])
+    if invocation.options.json:
+        invocation.print_json(cleared)
+    else:
+        invocation.say(f"cleared {', '.join(chosen)}")
 
 
 def _nobody_reads(stdout: TextIO) -> Callable[[], bool]:

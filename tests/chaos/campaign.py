@@ -1,0 +1,249 @@
+"""A random campaign: users who want this and that, faults at any instant, and the question whether anything was lost.
+
+Rounds follow each other. In each, three users ask at once for random things while processes, daemon and keeper are
+killed at random instants; then all is to come to rest in a state that is known, and is compared with what lives. At
+the end everything is stopped, and the evidence of every run is held against log and database (`ledger`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.chaos.ledger import Ledger, Verdict
+from tests.chaos.stage import Stage
+from tests.support import free_ports
+
+from runcept.api import messages as m
+from runcept.errors import DaemonUnreachable, RunceptError
+
+__all__ = ["Campaign", "Report"]
+
+_AGAIN = 'restart = "always"\nrestart_delay = "20ms"\nrestart_max_delay = "200ms"\nmax_restarts = 100000\n'
+_CHECKED = 'health_check_interval = "500ms"\nrestart = "always"\nrestart_delay = "20ms"\nmax_restarts = 100000\n'
+_STEADY = ("steady", "storm", "stubborn", "server", "client")
+"""Kinds that run until they are stopped."""
+_REST_SECONDS = 60
+_TRUTH_SECONDS = 10
+_WRONG = (
+    "processes lost",
+    "processes doubled",
+    "lines lost",
+    "lines doubled",
+    "lines torn",
+    "statuses wrong",
+    "orphans",
+    "answers wrong",
+)
+
+
+class Report:
+    """What was done and what came of it; it is good if nothing is wrong."""
+
+    def __init__(self, seed: int, faults: Counter[str], verdict: Verdict, adoptions: list[float]) -> None:
+        self.seed, self.faults, self.verdict, self.adoptions = seed, faults, verdict, adoptions
+
+    @property
+    def is_good(self) -> bool:
+        """Nothing was lost, doubled, wrong or left over."""
+        return not any(self.verdict.wrong.values())
+
+    def table(self) -> str:
+        """For a person, with every finding below it."""
+        rows: list[tuple[str, object]] = [("seed", self.seed), ("runs", self.verdict.runs)]
+        rows += [("lines", self.verdict.lines), ("faults injected", self.faults.total())]
+        rows += [(f"  {kind}", count) for kind, count in sorted(self.faults.items())]
+        rows += [(kind, len(self.verdict.wrong[kind])) for kind in _WRONG]
+        rows += [("ended while no keeper lived", self.verdict.unseen), ("  status unknown", self.verdict.unknown)]
+        adoptions = sorted(self.adoptions)
+        if adoptions:
+            rows += [("adoption, median ms", round(1000 * adoptions[len(adoptions) // 2]))]
+            rows += [("adoption, longest ms", round(1000 * adoptions[-1]))]
+        found = [f"{kind}: {sentence}" for kind in _WRONG for sentence in self.verdict.wrong[kind]]
+        return "\n".join([*(f"{name:<30}{value:>10}" for name, value in rows), *found])
+
+
+class Campaign:
+    """One campaign in an empty directory; `seed` decides what is asked and injected, the machine decides when."""
+
+    def __init__(self, root: Path, seed: int) -> None:
+        self.stage = Stage(root)
+        self.seed, self.chance = seed, random.Random(seed)
+        self.ledger = Ledger(self.stage)
+        self.faults: Counter[str] = Counter()
+        self.adoptions: list[float] = []
+        self.found: list[tuple[str, str]] = []
+        (port,) = free_ports(1)
+        self.server = f"server-{port}"
+        self.kinds = {
+            "steady": _AGAIN,
+            "storm": _AGAIN,
+            "flaky": f'{_AGAIN}stop_timeout = "200ms"',
+            "quits": "",
+            "stubborn": f'{_AGAIN}stop_timeout = "300ms"',
+            self.server: f'{_CHECKED}health_check = "tcp://127.0.0.1:{port}"',
+            "client": f'{_AGAIN}depends_on = ["{self.server}"]',
+        }
+        self.stage.write(self.kinds)
+
+    def run(self, seconds: float) -> Report:
+        """Rounds for about so long, and the verdict."""
+        until = time.monotonic() + seconds
+        try:
+            while time.monotonic() < until:
+                self._storm(self.chance.uniform(0.3, 1.5))
+                self._rest()
+                self._strike_at_rest()
+        finally:
+            self._end()
+        verdict = self.ledger.judge()
+        for kind, sentence in self.found:
+            verdict.wrong[kind].append(sentence)
+        return Report(self.seed, self.faults, verdict, self.adoptions)
+
+    def sweep(self) -> None:
+        """Leave nothing behind, however it went: what is found here was counted as an orphan."""
+        self.stage.kill([*self.stage.keepers(), *self.stage.daemons()])
+        self.stage.kill([entry.pid for entry in self.ledger.journal() if entry.is_alive()])
+
+    # ------------------------------------------------------------------------------------------- a round
+
+    def _storm(self, seconds: float) -> None:
+        """Three users at once, and faults among what they ask for."""
+        until = time.monotonic() + seconds
+        users = [threading.Thread(target=self._use, args=(self.chance.random(), until)) for _ in range(3)]
+        for user in users:
+            user.start()
+        while time.monotonic() < until:
+            time.sleep(self.chance.uniform(0.0, 0.4))
+            self._strike()
+        for user in users:
+            user.join()
+
+    def _use(self, seed: float, until: float) -> None:
+        chance = random.Random(seed)
+        while time.monotonic() < until:
+            try:
+                self._ask_for_something(chance)
+            except DaemonUnreachable as error:
+                self.found.append(("answers wrong", str(error)))
+            except RunceptError as error:
+                self.found.append(("answers wrong", f"{error.code}: {error}"))
+
+    def _ask_for_something(self, chance: random.Random) -> None:
+        where = str(self.stage.project)
+        names = chance.sample(list(self.kinds), chance.randrange(1, 4))
+        wait = chance.random() < 0.5
+        requests: list[tuple[str, m.Params]] = [
+            ("activate", m.Activate(environment=where, wait=wait, timeout=2)),
+            ("start", m.Start(environment=where, names=names, wait=wait, timeout=2)),
+            ("stop", m.Stop(environment=where, names=names, wait=wait, timeout=2)),
+            ("restart", m.Restart(environment=where, names=names, wait=wait, timeout=2)),
+            ("deactivate", m.Deactivate(environment=where, wait=wait, timeout=2)),
+            ("status", m.Status(environment=where)),
+        ]
+        method, params = chance.choices(requests, weights=[3, 3, 2, 3, 1, 2])[0]
+        self.stage.ask(method, params)
+
+    # -------------------------------------------------------------------------------------------- faults
+
+    def _strike(self) -> None:
+        chosen = self.chance.choices(["daemon", "keeper", "both", "process"], weights=[6, 1, 1, 4])[0]
+        if chosen == "process":
+            living = [entry for entry in self.ledger.journal()[-20:] if entry.what == "began" and entry.is_alive()]
+            if living:
+                victim = self.chance.choice(living)
+                self.ledger.killed.add((victim.pid, victim.start_time))
+                self.faults["kill -9 of a process"] += self.stage.kill([victim.pid])
+            return
+        self._kill_ours(chosen)
+
+    def _kill_ours(self, chosen: str) -> None:
+        pids = [
+            *(self.stage.daemons() if chosen != "keeper" else ()),
+            *(self.stage.keepers() if chosen != "daemon" else ()),
+        ]
+        if chosen != "daemon":
+            self.ledger.keeper_kills.append(time.time())
+        if self.stage.kill(pids):
+            self.faults[f"kill -9 of {'both' if chosen == 'both' else 'the ' + chosen}"] += 1
+
+    # ---------------------------------------------------------------------------------------------- rest
+
+    def _rest(self) -> None:
+        """Everything up, or everything down; it has to come true, and status has to say what is true."""
+        where, up = str(self.stage.project), self.chance.random() < 0.7
+        params: Any = (m.Activate if up else m.Deactivate)(environment=where, timeout=_REST_SECONDS)
+        outcome = self.stage.ask("activate" if up else "deactivate", params, seconds=_REST_SECONDS)
+        if outcome.timed_out:
+            states = {each.name: (each.state, each.reason) for each in outcome.processes}
+            self.found.append(("answers wrong", f"did not come to rest {'up' if up else 'down'}: {states}"))
+        self._compare(up=up)
+
+    def _compare(self, *, up: bool) -> None:
+        """What has just been killed may take a moment to be back; then status says of everything what is true."""
+        until = time.monotonic() + _TRUTH_SECONDS
+        while (untrue := self._untrue(up=up)) and time.monotonic() < until:
+            time.sleep(0.05)
+        self.found += [("processes lost", sentence) for sentence in untrue]
+
+    def _untrue(self, *, up: bool) -> list[str]:
+        last = {entry.name: entry for entry in self.ledger.journal() if entry.what == "began"}
+        found = []
+        for name, view in self.stage.statuses().items():
+            entry = last.get(name)
+            is_alive = entry is not None and entry.is_alive()
+            if not up and (is_alive or view.state not in {"stopped", "exited", "failed"}):
+                found.append(f"{name} was stopped, is {view.state}, lives: {is_alive}")
+            if up and name.startswith(_STEADY):
+                told = (str(view.state), view.run, view.pid)
+                true = ("running", entry.run, entry.pid) if entry is not None and is_alive else None
+                if told != true:
+                    found.append(f"{name} is {told} ({view.reason}); the truth is {true}")
+        return found
+
+    def _strike_at_rest(self) -> None:
+        """A death of ours that nobody asked for anything meanwhile changes nothing."""
+        before = self._identities()
+        chosen = self.chance.choice(["daemon", "daemon", "keeper", "both"])
+        self._kill_ours(chosen)
+        begun = time.monotonic()
+        after = self._identities()
+        self.adoptions.append(time.monotonic() - begun)
+        for name, identity in before.items():
+            if after[name] != identity:
+                self.found.append(
+                    ("processes lost", f"{name} was {identity}, and {after[name]} after a kill of {chosen}")
+                )
+
+    def _identities(self) -> dict[str, tuple[Any, ...]]:
+        views = self.stage.statuses()
+        return {name: (v.state, v.run, v.pid, v.started_at) for name, v in views.items() if name.startswith(_STEADY)}
+
+    def _end(self) -> None:
+        """Stop all, and the daemon."""
+        pids = [*self.stage.daemons(), *self.stage.keepers()]
+        self.stage.ask("daemon_stop", m.StopDaemon(), seconds=_REST_SECONDS)
+        self._wait_for(
+            lambda: not any(self._is_running(pid) for pid in [*pids, *self.stage.daemons(), *self.stage.keepers()])
+        )
+
+    @staticmethod
+    def _is_running(pid: int) -> bool:
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[0] != b"Z"
+        return False
+
+    def _wait_for(self, condition: Callable[[], bool], seconds: float = 20) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                self.found.append(("orphans", "daemon or keeper did not end"))
+                return
+            time.sleep(0.02)
