@@ -99,7 +99,7 @@ class Ledger:
         for line in read({name: log_path(str(self.stage.project), name)}, lines=None).lines:
             if line.event == "gap" and line.run is not None:
                 self.gaps.add((name, line.run))
-            elif line.stream in {"stdout", "stderr"}:
+            elif line.stream in {"stdout", "stderr"} and line.newline:  # a writer that was killed may cut its last one
                 run, stream, number = line.message.split(" ")
                 numbers[int(run), int(stream)].append(int(number))
         return numbers

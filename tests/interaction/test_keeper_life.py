@@ -194,6 +194,13 @@ def test_idle_keeper_uses_no_cpu_and_little_memory(keeper: Bench) -> None:
         lines = Path(f"/proc/{keeper.keeper.pid}/status").read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
 
+    seen = [-1]
+
+    def is_at_rest() -> bool:
+        seen.append(status("voluntary_ctxt_switches"))
+        return seen[-1] == seen[-2]
+
+    wait_until(is_at_rest)
     wakeups = status("voluntary_ctxt_switches")
     with contextlib.suppress(subprocess.TimeoutExpired):
         keeper.keeper.wait(0.5)

@@ -70,7 +70,7 @@ def test_file_limit_is_the_users_and_does_not_bound_the_runs() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (128, hard))
     try:
         with bench() as keeper:
-            for number in range(50):
+            for number in range(80):
                 keeper.spawn(f"run-{number}", ["sleep", "60"])
             assert len(os.listdir(f"/proc/{keeper.keeper.pid}/fd")) > 128
             said = keeper.finish("limit", "import resource; print(*resource.getrlimit(resource.RLIMIT_NOFILE))")

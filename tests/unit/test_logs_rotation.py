@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from runcept.api.messages import ClearLogs
 from runcept.core.model import LogLimits
 from runcept.logs import encoder as encoder_module
 from runcept.logs.files import Position
@@ -177,6 +179,24 @@ def test_a_log_that_is_deleted_does_not_bring_back_its_rotations(stage: Stage, w
     shown = len(stage.written)
     stage.write(writer, 25)
     assert b"".join(content(line) for line in lines if line.stream == "stdout") == stage.written[shown:]
+
+
+def test_a_cursor_of_a_log_that_is_deleted_does_not_bring_back_its_rotations(stage: Stage, writer: LogWriter) -> None:
+    """It was given behind them."""
+    stage.write(writer, 30)
+    cursor = read(stage.logs).cursor
+    stage.log.unlink()
+    shown = len(stage.written)
+    stage.write(writer, 25)
+    lines = read(stage.logs, lines=None, after=cursor, stream="stdout").lines
+    assert b"".join(map(content, lines)) == stage.written[shown:]
+
+
+@pytest.mark.parametrize("name", ["../web", "a/b", "", "."])
+def test_a_log_outside_of_its_directory_cannot_be_cleared(name: str) -> None:
+    """The daemon removes what has the name of a process, and nothing else."""
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert({"environment": "/shop", "names": [name]}, ClearLogs)
 
 
 def test_runs_that_lie_in_several_files_are_told_apart(stage: Stage, writer: LogWriter, tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ class Daemon:
     def _keeper_lost(self) -> None:
         """The keeper has died: what it held lives on, and a new one adopts it."""
         _log.error("the keeper has ended")
-        self._performer.linked.clear()
+        self._performer.unlink()
         self._spawn_task(self._replace_keeper())
 
     async def _replace_keeper(self) -> None:

@@ -23,7 +23,7 @@ from runcept.logs.reader import read
 from runcept.paths import PROJECT_FILE, log_path, socket_path
 from runcept.process import usage as resources
 
-__all__ = ["Handlers", "Notify", "load_environment"]
+__all__ = ["Handlers", "Notify", "last_run", "load_environment"]
 
 Notify = Callable[[ProcessView], None]
 """Tell the asking client that a process changed."""
@@ -54,10 +54,11 @@ def _is_good(environment: Environment, name: str) -> bool:
 def load_environment(home: str, engine: Engine, path: str) -> Environment:
     """Read the project file of a directory and make it known. ConfigError, NotFound."""
     project = load_project(os.path.join(path, PROJECT_FILE), load_settings(home))
-    return engine.add(project, lambda name: _last_run(log_path(project.path, name)))
+    return engine.add(project, lambda name: last_run(log_path(project.path, name)))
 
 
-def _last_run(path: str) -> int:
+def last_run(path: str) -> int:
+    """The number of the last run that a log tells of; 0 where it tells of none."""
     return max((line.run or 0 for line in read({"": path}, lines=1, stream="runcept").lines), default=0)
 
 

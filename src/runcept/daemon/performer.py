@@ -135,6 +135,12 @@ class SystemPerformer:
         """Ask for the health of a process."""
         self._spawn_task(self._probe(environment, due))
 
+    def unlink(self) -> None:
+        """The keeper is gone: nobody holds anything until the next one does."""
+        self.linked.clear()
+        for run in self.runs.values():
+            run.in_keeper = False
+
     # ---------------------------------------------------------------------------------------------- spawn
 
     async def _spawn(self, run: Run) -> None:

@@ -20,11 +20,13 @@ from runcept.core import events as ev
 from runcept.core.life import Life
 from runcept.core.model import State
 from runcept.core.reactions import after_reboot
+from runcept.daemon.capture import Note
 from runcept.daemon.engine import Engine
-from runcept.daemon.handlers import load_environment
+from runcept.daemon.handlers import last_run, load_environment
 from runcept.daemon.performer import PORTS, Run, SystemPerformer
 from runcept.database.queries import Database, StoredRun
 from runcept.errors import RunceptError
+from runcept.paths import log_path
 from runcept.process.identity import Identity, boot_id, is_alive
 from runcept.process.keeper_link import Exit, HeldRun, KeeperLink
 
@@ -82,10 +84,11 @@ class Recovery:
 
     async def take_back(self, run: Run) -> None:
         """One run of this daemon, after its keeper was killed and another one started."""
-        run.in_keeper = run.key in self._held
         life = run.environment.lives[run.name]
-        if run.number != life.run or not life.is_up or (not run.begun.is_set() and not run.is_cut_off):
-            return  # it is over, or its spawn is the new keeper's already
+        if run.number != life.run or not life.is_up:
+            return  # it is over
+        if run.in_keeper or (not run.begun.is_set() and not run.is_cut_off):
+            return  # the new keeper has spawned it meanwhile, or is about to
         if run.is_cut_off:
             run.is_cut_off = False
             self._identify(run, None)
@@ -107,10 +110,12 @@ class Recovery:
         if stored.run != life.run or not life.is_up:
             run.in_keeper = run.key in self._held
             self._performer.perform(environment, fx.Release(run.name, run.number))
-        elif await self._is_held(run, life):
-            self._go_on(run, life)
-        else:
+            return
+        if not await self._is_held(run, life):
             await self._lose(run, life)
+        elif run not in self._ended:
+            self._engine.record("adopted", f"{run.name}: pid {run.pid}", "supervisor", environment)
+        self._redo(run, life)
 
     def _identify(self, run: Run, stored: StoredRun | None) -> None:
         """Find out who its main process is: it has introduced itself before it executed its program.
@@ -132,12 +137,12 @@ class Recovery:
         ended = self._read(run, "exit.json", Exit)
         if entry is not None:
             process = run.environment.project.process(run.name)
-            await self._performer.begin(run, process, entry.pid, entry.start_time)
+            await self._performer.begin(run, process, entry.pid, entry.start_time, self._unlogged_start(run))
             self._performer.bytes_arrived(run.key, entry.size)
             self._performer.look_for_readiness(run, process)
         elif ended is None and not self._lives(run):
             return False
-        await self._performer.open_log(run)
+        await self._performer.open_log(run, self._unlogged_start(run))
         self._tell_start(run, life, entry)
         run.begun.set()
         size = max(0 if entry is None else entry.size, 0 if ended is None else ended.size)
@@ -148,6 +153,13 @@ class Recovery:
         elif entry is None:
             self._performer.look_after(run)
         return True
+
+    @staticmethod
+    def _unlogged_start(run: Run) -> Note | None:
+        """The record that every line of the run comes after, where the earlier daemon did not live to write it."""
+        if run.is_logged or last_run(log_path(run.environment.path, run.name)) >= run.number:
+            return None
+        return Note("started", f"run {run.number}, pid {run.pid}", {"run": run.number, "pid": run.pid})
 
     def _tell_start(self, run: Run, life: Life, entry: HeldRun | None) -> None:
         """Post what nobody lived to hear."""
@@ -179,7 +191,7 @@ class Recovery:
             return False
         return is_alive(Identity(run.pid, run.start_time, boot_id()))
 
-    def _go_on(self, run: Run, life: Life) -> None:
+    def _redo(self, run: Run, life: Life) -> None:
         """Do again what the earlier daemon may not have lived to do: better one signal too many than none."""
         if life.state is State.STOPPING:
             if life.ended_at is not None:
@@ -189,18 +201,17 @@ class Recovery:
             else:
                 process = run.environment.project.process(run.name)
                 self._performer.perform(run.environment, fx.Signal(run.name, run.number, process.stop_signal))
-        self._engine.record("adopted", f"{run.name}: pid {run.pid}", "supervisor", run.environment)
 
     async def _lose(self, run: Run, life: Life) -> None:
         """Nobody knows how it ended, or whether it ever began."""
         run.begun.set()
         if life.ended_at is not None:
-            self._performer.perform(run.environment, fx.Watch(run.name, run.number))
-        elif run.pid is None and life.pid is None:
+            return  # what it left behind is being watched
+        if run.pid is None and life.pid is None:
             lost = ev.Lost(run.name, run.number, "supervision was killed while it was being started")
             self._engine.post(run.environment, lost)
         else:
-            await self._performer.open_log(run)
+            await self._performer.open_log(run, self._unlogged_start(run))
             self._ended.append(run)
             self._performer.ended_unseen(run)
 

@@ -44,7 +44,7 @@ class Keeper:
         self.daemon = 0
         self.restart_pause, self.restarted_at = 0.1, 0.0
         self.missed_at = time.monotonic() + alone
-        self.again_at = self.quiet_until = self.pause = 0.0
+        self.looked_at = self.again_at = self.quiet_until = self.pause = 0.0
         self.done = False
 
     def run(self, path: str) -> None:
@@ -88,7 +88,7 @@ class Keeper:
     def _catch_up(self, now: float) -> None:
         """See what no descriptor tells of: who has ended, whether a disk has room again, that nobody has come."""
         if now >= self.again_at:
-            self.again_at = _NEVER
+            self.looked_at, self.again_at = now, _NEVER
             for run in self.runs.values():
                 self._check(run)
                 if run.stuck:
@@ -148,7 +148,7 @@ class Keeper:
     def _signalled(self) -> None:
         """SIGTERM ends a keeper that holds nothing. SIGCHLD is of runs, daemon or orphans; one look serves a burst."""
         self.done = signal.SIGTERM in os.read(self.signals, 4096) and not self.runs
-        self.again_at = min(self.again_at, time.monotonic() + 0.002)
+        self.again_at = min(self.again_at, self.looked_at + 0.005)
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):  # it has left again

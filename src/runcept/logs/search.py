@@ -58,6 +58,8 @@ def newest(process: str, path: str, query: Query, after: Position | None = None)
     search = _Search(process, query)
     end: Position | None = None
     for file in chain(path):
+        if after is not None and end is not None and not file.has(after) and not file.is_behind(after):
+            break  # the file of that place is gone, and this one is older
         end = end or file.position()
         search.through(file, after)
         if search.is_done():
