@@ -172,6 +172,7 @@ def test_a_tab_completes_the_name_of_a_process(shop: Project) -> None:
         child.send("runcept stop sl\t")
         child.expect("runcept stop slow")
         child.sendcontrol("c")
+        child.expect(r"\^C\s+\$ ")  # what is typed before the next prompt may be thrown away
         child.send("runit deact\t")
         child.expect("runit deactivate")
     assert shop.json("daemon", "status")["running"] is False

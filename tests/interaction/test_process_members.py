@@ -55,7 +55,8 @@ def keeper() -> Iterator[Bench]:
 
 def marker(key: str) -> dict[str, str]:
     """The variables of a run."""
-    return {"RUNCEPT_ENVIRONMENT": "/some/project äö", "RUNCEPT_PROCESS": key, "RUNCEPT_RUN": "1"}
+    project = f"/some/project äö {os.getpid()}"  # of this test runner alone: tags are seen by all
+    return {"RUNCEPT_ENVIRONMENT": project, "RUNCEPT_PROCESS": key, "RUNCEPT_RUN": "1"}
 
 
 def family(keeper: Bench, key: str, then: str) -> tuple[int, set[int]]:
@@ -267,3 +268,8 @@ def test_halves_have_the_same_functions() -> None:
     """So that either can stand behind `system`."""
     assert sorted(linux.__all__) == sorted(portable.__all__)
     assert sys.platform == "linux"
+
+
+def test_the_same_project_of_another_home_is_another_run() -> None:
+    """Its processes must not be ended by ours."""
+    assert members.tag(marker("web"), "/home/one") != members.tag(marker("web"), "/home/two")

@@ -159,7 +159,7 @@ class SystemPerformer:
                 env=environ,
                 cwd=process.working_dir,
                 meta={**run.marker(), PORTS: list(ports)},
-                tag=members.tag(run.marker()),
+                tag=members.tag(run.marker(), self.home),
             )
             run.in_keeper = True
         except KeeperLost:
@@ -276,7 +276,9 @@ class SystemPerformer:
         if run.pid is None:
             return []
         others = {other.pid for other in self.runs.values() if other.pid is not None and other is not run}
-        return members.members(run.pid, self.link.pid, run.marker(), others, start_time=run.start_time, since=since)
+        return members.members(
+            run.pid, self.link.pid, run.marker(), others, start_time=run.start_time, home=self.home, since=since
+        )
 
     def look_after(self, run: Run) -> None:
         """It lives, and no keeper holds it."""

@@ -60,9 +60,13 @@ def census() -> Census:
     return taken
 
 
-def tag(marker: Mapping[str, str]) -> int:
-    """The number that marks the processes of a run (see linux.set_tag), made of what names it."""
-    return int.from_bytes(blake2b("\0".join(marker.values()).encode(errors="surrogateescape"), digest_size=7).digest())
+def tag(marker: Mapping[str, str], home: str = "") -> int:
+    """The number that marks the processes of a run (see linux.set_tag), made of what names it.
+
+    `home` is part of the name: another home may run the same project, and its processes are not ours to end.
+    """
+    name = "\0".join([home, *marker.values()])
+    return int.from_bytes(blake2b(name.encode(errors="surrogateescape"), digest_size=7).digest())
 
 
 def tree_of(taken: Census, pid: int) -> dict[int, Entry]:
@@ -79,6 +83,7 @@ def members_of(
     exclude: Collection[int] = (),
     *,
     start_time: int | None = None,
+    home: str = "",
 ) -> list[Member]:
     """What belongs to the run whose main process is, or was, `pid`.
 
@@ -94,7 +99,7 @@ def members_of(
         roots = _session_and_group(taken, pid)
     roots += [taken.entries[seen] for seen, started in known if _is(taken, seen, started)]
     claimed = {entry.pid: entry for entry in _with_descendants(taken, roots, barred)}
-    roots += _tagged(taken, tag(marker), barred | claimed.keys())
+    roots += _tagged(taken, tag(marker, home), barred | claimed.keys())
     roots += _marked(taken, keeper_pid, marker, barred | claimed.keys())
     found = {e.pid: e for e in _with_descendants(taken, roots, barred) if not e.is_zombie}
     if found:
@@ -111,6 +116,7 @@ def members(
     exclude: Collection[int] = (),
     *,
     start_time: int | None = None,
+    home: str = "",
     since: float | None = None,
 ) -> list[Member]:
     """`members_of` a census that others may have asked for: many runs that end at once need few.
@@ -127,7 +133,7 @@ def members(
         serves = _last.taken_at >= since
     if not serves:
         _last = census()
-    return members_of(_last, pid, keeper_pid, marker, exclude, start_time=start_time)
+    return members_of(_last, pid, keeper_pid, marker, exclude, start_time=start_time, home=home)
 
 
 _last = Census()
