@@ -3,7 +3,7 @@ VENV := .venv
 UV := $(VENV)/bin/uv
 RUN := $(VENV)/bin
 
-.PHONY: help install demo test lint format docs pictures bench clean
+.PHONY: help install demo test lint format docs pictures bench chaos clean
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
@@ -41,6 +41,9 @@ pictures: install  ## draw docs/pictures anew from what the program prints
 
 bench: install  ## the figures of docs/design.md, as ratios within one run
 	$(RUN)/python -m benchmarks
+
+chaos: install  ## a random campaign of kill -9, and the books afterwards: make chaos ARGS="--seed 1 --minutes 10"
+	@$(RUN)/python -m tests.chaos $(ARGS)
 
 clean:  ## all that was made here
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist

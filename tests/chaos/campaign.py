@@ -7,7 +7,6 @@ the end everything is stopped, and the evidence of every run is held against log
 
 from __future__ import annotations
 
-import contextlib
 import random
 import threading
 import time
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.chaos.ledger import Ledger, Verdict
-from tests.chaos.stage import Stage
+from tests.chaos.stage import Stage, is_alive
 from tests.support import free_ports
 
 from runcept.api import messages as m
@@ -230,15 +229,7 @@ class Campaign:
         """Stop all, and the daemon."""
         pids = [*self.stage.daemons(), *self.stage.keepers()]
         self.stage.ask("daemon_stop", m.StopDaemon(), seconds=_REST_SECONDS)
-        self._wait_for(
-            lambda: not any(self._is_running(pid) for pid in [*pids, *self.stage.daemons(), *self.stage.keepers()])
-        )
-
-    @staticmethod
-    def _is_running(pid: int) -> bool:
-        with contextlib.suppress(OSError), open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read().rpartition(b")")[2].split()[0] != b"Z"
-        return False
+        self._wait_for(lambda: not any(is_alive(pid) for pid in [*pids, *self.stage.daemons(), *self.stage.keepers()]))
 
     def _wait_for(self, condition: Callable[[], bool], seconds: float = 20) -> None:
         deadline = time.monotonic() + seconds

@@ -109,7 +109,7 @@ class Ledger:
         if known is None:
             verdict.wrong["processes lost"].append(f"{who}: nobody knows of it")
             return
-        counts = self._counts(entry)
+        counts = self.counts(entry)
         code, signal, started_at, ended_at = known
         unseen = (entry.name, entry.run) in self.gaps and any(
             (started_at or 0) <= at <= (ended_at or at) for at in self.keeper_kills
@@ -122,7 +122,8 @@ class Ledger:
             verdict.wrong[kind].append(f"{who}: {sentence}")
         verdict.lines += sum(len(said.get((entry.run, stream), ())) for stream in (0, 1))
 
-    def _counts(self, entry: Began) -> tuple[int, ...]:
+    def counts(self, entry: Began) -> tuple[int, ...]:
+        """What the run has written down of itself: see actor.COUNTS; zeros where it came to nothing."""
         try:
             data = (self.stage.evidence / f"{entry.name}.{entry.run}").read_bytes()
         except FileNotFoundError:

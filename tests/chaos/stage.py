@@ -15,10 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from runcept.api import messages as m
+from runcept.api.operations import OPERATIONS
 from runcept.client.autostart import ensure_daemon
 from runcept.errors import DaemonStartFailed, DaemonUnreachable
+from runcept.logs.reader import read
+from runcept.paths import log_path
 
-__all__ = ["Stage", "pids_of"]
+__all__ = ["Stage", "is_alive", "pids_of"]
 
 _DAEMON, _KEEPER = "runcept.daemon", "/keeper"
 
@@ -34,6 +37,13 @@ def pids_of(home: str, word: str) -> list[int]:
             if home in arguments and any(each.endswith(word) for each in arguments):
                 found.append(int(name))
     return found
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs: a zombie does not."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/stat", "rb") as file:
+        return file.read().rpartition(b")")[2].split()[0] != b"Z"
+    return False
 
 
 class Stage:
@@ -52,7 +62,11 @@ class Stage:
             kind, _, port = name.partition("-")
             command = [sys.executable, "-I", "-S", str(actor), str(self.evidence), kind, *([port] if port else [])]
             parts.append(f'[[process]]\nname = "{name}"\ncommand = {command!r}\n{keys}\n')
-        (self.project / ".runcept.toml").write_text("".join(parts), encoding="utf-8")
+        self.write_file("".join(parts))
+
+    def write_file(self, text: str) -> None:
+        """Make the project file of text."""
+        (self.project / ".runcept.toml").write_text(text, encoding="utf-8")
 
     def ask(self, method: str, params: m.Params | None = None, *, seconds: float = 30) -> Any:
         """Ask as a command does, which starts a daemon where none is; again where it was killed before it answered."""
@@ -64,6 +78,13 @@ class Stage:
             except (DaemonUnreachable, DaemonStartFailed):  # the one that was being started can be killed as well
                 if time.monotonic() > deadline:
                     raise
+
+    def ask_for(self, method: str, *names: str, seconds: float = 30, **parameters: Any) -> Any:
+        """An operation on processes of the project (start, stop, restart), or on all of it (activate, deactivate)."""
+        if names:
+            parameters["names"] = list(names)
+        params = OPERATIONS[method].params(environment=str(self.project), timeout=seconds, **parameters)
+        return self.ask(method, params, seconds=seconds)
 
     def statuses(self) -> dict[str, Any]:
         """What `status` says of each process."""
@@ -78,16 +99,45 @@ class Stage:
         """Their pids; one, as a rule."""
         return pids_of(self.home, _KEEPER)
 
+    def end(self) -> bool:
+        """Stop everything, without grace; whether daemon and keeper have ended within ten seconds."""
+        ours = [*self.daemons(), *self.keepers()]
+        self.ask("daemon_stop", m.StopDaemon(kill=True))
+        deadline = time.monotonic() + 10
+        while any(map(is_alive, [*ours, *self.daemons(), *self.keepers()])):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.02)
+        return True
+
     def remove(self) -> None:
         """Delete all of it."""
         shutil.rmtree(self.project.parent)
 
+    def messages(self, name: str, stream: str | None = "stdout") -> list[str]:
+        """The lines of a process so far."""
+        return [line.message for line in read({name: self.log(name)}, lines=None, stream=stream).lines]
+
+    def log(self, name: str) -> str:
+        """The path of a log."""
+        return log_path(str(self.project), name)
+
+    def strike(self, *, daemon: bool = False, keeper: bool = False) -> None:
+        """kill -9 of either or both, at once: the keeper stops first, so that it starts no daemon in between."""
+        keepers = self.keepers() if keeper else []
+        for pid in keepers:
+            os.kill(pid, signal.SIGSTOP)
+        self.kill([*(self.daemons() if daemon else ()), *keepers])
+
     @staticmethod
     def kill(pids: list[int]) -> int:
-        """kill -9; how many there were to be killed."""
+        """kill -9, and wait until they are gone; how many there were to be killed."""
         killed = 0
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
                 killed += 1
+        deadline = time.monotonic() + 10
+        while any(map(is_alive, pids)) and time.monotonic() < deadline:
+            time.sleep(0.005)
         return killed

@@ -27,6 +27,7 @@ from runcept.errors import ConfigError, RunceptError
 from runcept.paths import daemon_log, ensure_home, socket_path
 from runcept.paths import database as database_path
 from runcept.process.keeper_link import KeeperLink
+from runcept.process.limits import raise_file_limit
 from runcept.process.system import set_tag
 from runcept.units import instant
 
@@ -181,6 +182,7 @@ def main(home: str, *, foreground: bool = False, again: bool = False) -> int:
         os.close(keeper)
         return 0
     set_tag(os.getpid(), 0)  # it may have been started by a process of ours, or by a keeper in the middle of a spawn
+    raise_file_limit()
     _set_up_log(home, foreground=foreground)
     connection, set_aside = open_database(database_path(home))
     if set_aside is not None:

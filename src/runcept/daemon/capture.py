@@ -11,6 +11,7 @@ import logging
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -64,8 +65,28 @@ class _Tap:
         self.log_path = log_path
         self.writer = writer
         self.size = writer.offset
+        self.notes: deque[tuple[int, Note]] = deque()
+        """Records that are to come behind so many bytes; they wait where the log cannot be written."""
         self.retry_at = 0.0
         self.failing = False
+
+    def is_behind(self) -> bool:
+        """Whether there is something to write."""
+        return bool(self.notes) or self.writer.offset < self.size
+
+    def write(self) -> int:
+        """Write a slice of what there is, notes in their places; how many bytes it was. OSError: go on there later."""
+        until = min(self.size, self.notes[0][0]) if self.notes else self.size
+        moved = 0
+        if (count := min(_SLICE, until - self.writer.offset)) > 0:
+            moved = self.writer.pump(count)
+            if not moved:  # the keeper has lost what it told of
+                self.size = self.writer.offset
+        while self.notes and min(self.notes[0][0], self.size) <= self.writer.offset:
+            note = self.notes[0][1]
+            self.writer.note(note.event, note.message, at=note.at, **note.facts)
+            self.notes.popleft()
+        return moved
 
 
 class Capture:
@@ -127,7 +148,7 @@ class Capture:
         return line
 
     async def close(self, key: str) -> None:
-        """End: the last line is kept even without its newline. OSError where the log cannot be written."""
+        """End: the last line is kept even without its newline. OSError where the log cannot be written: it goes on."""
         await self._call(lambda: self._close(key))
         self._offsets.pop(key, None)
         for _, arrived in self._waiting.pop(key, []):
@@ -171,7 +192,7 @@ class Capture:
             self._take_calls()
             offsets: dict[str, int] = {}
             for key, tap in list(self._taps.items()):
-                if tap.writer.offset < tap.size and time.monotonic() >= tap.retry_at and self._pump(key, tap):
+                if tap.is_behind() and time.monotonic() >= tap.retry_at and self._write(key, tap):
                     offsets[key] = tap.writer.offset
             if offsets:
                 self._loop.call_soon_threadsafe(self._advanced, offsets)
@@ -179,7 +200,7 @@ class Capture:
     def _take_calls(self) -> None:
         """Wait for a call unless there is output to move, then take all there are."""
         timeout: float | None = None
-        behind = [tap.retry_at for tap in self._taps.values() if tap.writer.offset < tap.size]
+        behind = [tap.retry_at for tap in self._taps.values() if tap.is_behind()]
         if behind:
             timeout = max(0.0, min(behind) - time.monotonic())
         try:
@@ -197,20 +218,19 @@ class Capture:
             # A defect in one call must not end the thread, and with it the log of every process.
             _log.exception("a call failed")
 
-    def _pump(self, key: str, tap: _Tap) -> bool:
+    def _write(self, key: str, tap: _Tap) -> bool:
+        """Whether output was moved. Where that fails, it is tried again in a second; it is said once."""
         try:
-            moved = tap.writer.pump(min(_SLICE, tap.size - tap.writer.offset))
-        except OSError as error:
+            moved = tap.write()
+        except Exception as error:  # noqa: BLE001  a defect in one log must not end the thread of all
             tap.retry_at = time.monotonic() + _RETRY_SECONDS
             if not tap.failing:
-                _log.warning("%s: output waits in the spool: %s", key, error)
+                _log.warning("%s: output waits in the spool: %s", key, error, exc_info=not isinstance(error, OSError))
             tap.failing = True
             return False
         if tap.failing:
             _log.warning("%s: output is being logged again", key)
         tap.failing = False
-        if not moved:
-            tap.size = tap.writer.offset
         return moved > 0
 
     def _open(self, key: str, output: Output, first: Note | None, watch: Watch | None) -> None:
@@ -219,9 +239,10 @@ class Capture:
         tap = _Tap(output.log_path, writer)
         if watch is not None:
             tap.writer.watch(watch.pattern, lambda line: self._tell(watch, line))
-        if first is not None:
-            tap.writer.note(first.event, first.message, at=first.at, **first.facts)
         self._taps[key] = tap
+        if first is not None:
+            tap.notes.append((0, first))
+            self._write(key, tap)
         self._loop.call_soon_threadsafe(self._advanced, {key: tap.writer.offset})
 
     def _tell(self, watch: Watch, line: str) -> None:
@@ -235,10 +256,9 @@ class Capture:
     def _note(self, key: str, note: Note) -> None:
         tap = self._taps.get(key)
         if tap is not None:
-            try:
-                tap.writer.note(note.event, note.message, at=note.at, **note.facts)
-            except OSError as error:
-                _log.warning("%s: %s is not in the log: %s", key, note.event, error)
+            tap.notes.append((tap.size, note))
+            if not tap.failing:
+                self._write(key, tap)
 
     def _flush(self, key: str, run: int) -> str:
         tap = self._taps.get(key)
@@ -262,12 +282,13 @@ class Capture:
             remove(log_path)
 
     def _close(self, key: str) -> None:
-        tap = self._taps.pop(key, None)
+        tap = self._taps.get(key)
         if tap is not None:
-            try:
-                tap.writer.finish()
-            finally:
-                tap.writer.close()
+            while tap.is_behind():
+                tap.write()
+            tap.writer.finish()
+            tap.writer.close()
+            del self._taps[key]
 
     def _end(self) -> None:
         self._ending = True

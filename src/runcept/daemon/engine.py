@@ -171,8 +171,7 @@ class Engine:
         changed = environment.supervisor.take_changed()
         if changed or records or spawns:
             with self._database.transaction():
-                missed = self._database.is_failing
-                self._database.save_lives(environment.path, environment.lives.values() if missed else changed)
+                self._database.save_lives(environment.path, changed)
                 self._database.add_events(self._event(environment, record, actor) for record in records)
                 for key, spawn in spawns:
                     self._database.begin_run(key, environment.path, spawn.name, spawn.run)

@@ -44,6 +44,8 @@ _DRAIN_SECONDS = 5.0
 _UNKILLABLE_SECONDS = 5.0
 _UNHELD_POLL = 0.1
 _RETRY_SECONDS = 1.0
+_OVER = "~over"
+"""Ends the name of a run's directory that is being removed: no name of a process has a tilde."""
 
 
 @dataclass
@@ -301,7 +303,7 @@ class SystemPerformer:
             run.fate = Fate(run.pid, run.start_time)
         status = None if run.fate is None else run.fate.status()
         code, signal = (None, None) if status is None else (status, None) if status >= 0 else (None, -status)
-        gap = f"run {run.number} ended while no keeper lived: what its pipes still held is lost"
+        gap = f"run {run.number} ended while no keeper held it: its last output may be missing"
         self.capture.note(run.key, Note("gap", gap, {"run": run.number}))
         self.exited(run.key, code, signal, time.time(), 0)
 
@@ -341,7 +343,7 @@ class SystemPerformer:
         while not await self._try_release(run, quietly=said):
             said = True
             await asyncio.sleep(_RETRY_SECONDS)
-        shutil.rmtree(self.directory(run), ignore_errors=True)
+        self._remove(run.key)
         with self._database.transaction():
             self._database.release_run(run.key)
         if run.fate is not None:
@@ -357,8 +359,8 @@ class SystemPerformer:
             size = await self._let_go(run)
             if run.is_logged:
                 await self.capture.drained(run.key, size, _DRAIN_SECONDS)
-                run.is_logged = False
                 await self.capture.close(run.key)
+                run.is_logged = False
         except (RunceptError, OSError) as error:
             if not quietly:
                 _log.warning("%s: its last output waits in its directory: %s", run.key, error)
@@ -378,7 +380,20 @@ class SystemPerformer:
         """Have the keeper forget a run that is over and done with."""
         with suppress(RunceptError, OSError):
             await self.link.release(key)
-        shutil.rmtree(os.path.join(runs_directory(self.home), key), ignore_errors=True)
+        self._remove(key)
+
+    def _remove(self, key: str) -> None:
+        """Remove the directory of a run at one blow: half of it would look like output that is in no log."""
+        directory = os.path.join(runs_directory(self.home), key)
+        with suppress(OSError):
+            os.rename(directory, directory + _OVER)
+        shutil.rmtree(directory + _OVER, ignore_errors=True)
+
+    def clear_away(self) -> None:
+        """Remove what an earlier daemon had no time to."""
+        for name in os.listdir(runs_directory(self.home)):
+            if name.endswith(_OVER):
+                shutil.rmtree(os.path.join(runs_directory(self.home), name), ignore_errors=True)
 
     # -------------------------------------------------------------------------------------------- health
 

@@ -54,6 +54,7 @@ class Recovery:
         rebooted = self._database.last_boot() not in {None, boot_id()}
         with self._database.transaction():
             self._database.save_boot(boot_id())
+        self._performer.clear_away()
         for stored in self._database.environments():
             environment = self._engine.restore(stored)
             for life in environment.lives.values():
@@ -101,14 +102,19 @@ class Recovery:
         """One run that the database knows."""
         environment = self._engine.environments.get(stored.environment)
         life = environment.lives.get(stored.process) if environment is not None else None
+        is_over = life is None or stored.run != life.run or not life.is_up
+        entry = self._held.get(stored.key)
+        if is_over and entry is not None and is_alive(Identity(entry.pid, entry.start_time, boot_id())):
+            await self._take_in(stored.key, entry)  # what was kept of it could not be read
+            return
         if environment is None or life is None:
             _log.warning("%s: its environment or process is not known any more", stored.key)
             return
         run = Run(stored.key, environment, stored.process, stored.run)
         self._identify(run, stored)
         self._performer.know(run)
-        if stored.run != life.run or not life.is_up:
-            run.in_keeper = run.key in self._held
+        if is_over:
+            run.in_keeper = entry is not None
             self._performer.perform(environment, fx.Release(run.name, run.number))
             return
         if not await self._is_held(run, life):
@@ -150,6 +156,9 @@ class Recovery:
         if ended is not None:
             self._ended.append(run)
             self._performer.exited(run.key, ended.code, ended.signal, ended.at, size)
+        elif run.key not in self._held and not self._lives(run):  # it has ended while it was being adopted
+            self._ended.append(run)
+            self._performer.ended_unseen(run)
         elif entry is None:
             self._performer.look_after(run)
         return True

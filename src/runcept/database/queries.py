@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -12,11 +13,13 @@ import msgspec
 
 from runcept.core.life import Life
 from runcept.core.model import Project
+from runcept.database.connection import LOCK_PATIENCE_SECONDS
 
 __all__ = ["Database", "StoredEnvironment", "StoredEvent", "StoredRun"]
 
 _log = logging.getLogger(__name__)
 _encode = msgspec.json.encode
+_UNKEPT_MAX = 20_000
 
 
 class StoredEnvironment(msgspec.Struct, frozen=True):
@@ -54,6 +57,15 @@ class StoredEvent(msgspec.Struct, frozen=True):
     data: dict[str, Any]
 
 
+@contextmanager
+def _readable(what: str) -> Iterator[None]:
+    """A row that a defect of ours, or of the disk, has made unreadable must not cost all the others."""
+    try:
+        yield
+    except msgspec.DecodeError as error:
+        _log.error("%s: what was kept of it cannot be read: %s", what, error)
+
+
 class Database:
     """The state that survives the daemon, over an open connection."""
 
@@ -61,15 +73,16 @@ class Database:
         self._connection = connection
         self._writes: list[tuple[str, Sequence[Sequence[object]]]] = []
         """Statements and their rows, for the end of the transaction."""
-        self.is_failing = False
-        """The last transaction could not be kept."""
+        self._unkept: deque[tuple[str, Sequence[Sequence[object]]]] = deque(maxlen=_UNKEPT_MAX)
+        """Those of transactions that could not be kept: they come before those of the next one that can."""
+        self._is_failing = False
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All that is written inside is kept together at its end, or not at all where an error leaves it.
 
         Where it cannot be kept (a full, locked or read-only disk) the daemon goes on with what it has in memory, and
-        says so once until it works again.
+        says so once until it works again; then all of it is kept.
         """
         self._writes.clear()
         try:
@@ -84,19 +97,30 @@ class Database:
     def _commit(self) -> None:
         try:
             self._connection.execute("BEGIN IMMEDIATE")
-            for statement, rows in self._writes:
+            for statement, rows in (*self._unkept, *self._writes):
                 self._connection.executemany(statement, rows)
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
-            if not self.is_failing:
+            if isinstance(error, sqlite3.IntegrityError):  # it would fail again and again
+                self._unkept.clear()
+            self._unkept.extend(self._writes)
+            if not self._is_failing:
                 _log.error("state is not kept: %s", error)
-            self.is_failing = True
+            self._set_failing(True)
         else:
-            if self.is_failing:
+            self._unkept.clear()
+            if self._is_failing:
                 _log.warning("state is kept again")
-            self.is_failing = False
+            self._set_failing(False)
+
+    def _set_failing(self, is_failing: bool) -> None:
+        """The whole daemon waits for a lock that somebody else holds: once, not again for each transaction."""
+        if is_failing is not self._is_failing:
+            self._is_failing = is_failing
+            patience = 0 if is_failing else LOCK_PATIENCE_SECONDS
+            self._connection.execute(f"PRAGMA busy_timeout = {round(1000 * patience)}")
 
     def close(self) -> None:
         """Write the WAL back and close."""
@@ -105,25 +129,29 @@ class Database:
     # ------------------------------------------------------------------------------------ environments
 
     def environments(self) -> list[StoredEnvironment]:
-        """All known ones, with the lives of their processes."""
+        """All known ones, with the lives of their processes. What cannot be read is left out, and said."""
         lives: dict[str, list[Life]] = {}
-        for path, life in self._connection.execute("SELECT environment, life FROM processes"):
-            lives.setdefault(path, []).append(msgspec.json.decode(life, type=Life))
+        for path, name, life in self._connection.execute("SELECT environment, name, life FROM processes"):
+            with _readable(f"{path}: {name}"):
+                lives.setdefault(path, []).append(msgspec.json.decode(life, type=Life))
         rows = self._connection.execute(
             "SELECT e.path, project, environ, activated_at, a.at, a.monotonic"
             " FROM environments e LEFT JOIN activity a ON a.environment = e.path ORDER BY e.rowid"
         )
-        return [
-            StoredEnvironment(
-                project=msgspec.json.decode(project, type=Project),
-                environ=None if environ is None else msgspec.json.decode(environ, type=dict[str, str]),
-                activated_at=activated_at,
-                lives=lives.get(path, []),
-                last_activity_at=at,
-                last_activity=monotonic,
-            )
-            for path, project, environ, activated_at, at, monotonic in rows
-        ]
+        found = []
+        for path, project, environ, activated_at, at, monotonic in rows:
+            with _readable(path):
+                found.append(
+                    StoredEnvironment(
+                        project=msgspec.json.decode(project, type=Project),
+                        environ=None if environ is None else msgspec.json.decode(environ, type=dict[str, str]),
+                        activated_at=activated_at,
+                        lives=lives.get(path, []),
+                        last_activity_at=at,
+                        last_activity=monotonic,
+                    )
+                )
+        return found
 
     def save_environment(self, project: Project, environ: dict[str, str] | None, activated_at: float | None) -> None:
         """Keep what an environment is."""

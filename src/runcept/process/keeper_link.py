@@ -12,6 +12,7 @@ import asyncio
 import errno
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -34,6 +35,7 @@ from runcept.errors import (
 from runcept.paths import ensure_home, ensure_private, socket_path
 from runcept.process.identity import boot_id
 from runcept.process.identity import start_time as start_time_of
+from runcept.process.limits import given_files
 from runcept.process.system import set_tag
 
 __all__ = ["Exit", "HeldRun", "KeeperLink"]
@@ -319,7 +321,9 @@ class _Starting:
 
     def __init__(self, home: str, path: str, options: Sequence[str]) -> None:
         program = os.path.join(os.path.dirname(runcept.__file__), "keeper")
-        self._command = [sys.executable, "-I", "-S", "-X", "utf8", program, home, path, *options]
+        files = given_files() if given_files() != resource.RLIM_INFINITY else "unlimited"
+        as_we_were = ["/bin/sh", "-c", f'ulimit -S -n {files}; exec "$@"', "keeper"]  # whose children are to be so
+        self._command = [*as_we_were, sys.executable, "-I", "-S", "-X", "utf8", program, home, path, *options]
         self._log = os.path.join(home, "logs", "keeper.log")
         self._keeper: subprocess.Popen[bytes] | None = None
 

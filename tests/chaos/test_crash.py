@@ -1,0 +1,172 @@
+"""What a death of the daemon, the keeper or both must not cost: what was begun goes on, and what ended is known."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.chaos.actor import start_time
+from tests.chaos.ledger import Ledger
+from tests.chaos.stage import Stage, is_alive
+from tests.support import running, wait_until
+
+from runcept.paths import database
+
+
+def one(stage: Stage, text: str) -> None:
+    stage.write_file(f'[project]\nname = "p"\n[[process]]\nname = "web"\n{text}\n')
+
+
+def edit(stage: Stage, statement: str, *values: Any) -> None:
+    """Change what is stored, while no daemon runs."""
+    connection = sqlite3.connect(database(stage.home))
+    with connection:
+        connection.execute(statement, values)
+    connection.close()
+
+
+def test_everything_is_adopted_within_a_second_of_the_next_command(stage: Stage) -> None:
+    """Forty processes, daemon and keeper killed: the answer tells the same pids."""
+    names = [f"p{index}" for index in range(40)]
+    processes = "".join(f'[[process]]\nname = "{name}"\ncommand = ["sleep", "1000"]\n' for name in names)
+    stage.write_file(f'[project]\nname = "p"\n{processes}')
+    stage.ask_for("activate")
+    before = {name: (view.pid, view.run, view.started_at) for name, view in stage.statuses().items()}
+    stage.strike(daemon=True, keeper=True)
+    begun = time.monotonic()
+    after = {name: (view.pid, view.run, view.started_at) for name, view in stage.statuses().items()}
+    took = time.monotonic() - begun
+    assert after == before
+    assert took < 5, f"{took:.2f} s; a second on a machine that is not busy"
+
+
+def test_a_run_that_was_being_forgotten_is_not_logged_again(stage: Stage) -> None:
+    """What is left of its directory, when a daemon was killed while removing it, is not taken for output."""
+    one(stage, 'command = "echo once; exit 1"')
+    stage.ask_for("activate")
+    runs = Path(stage.home) / "runs"
+    wait_until(lambda: not list(runs.iterdir()))
+    left = runs / "web-1-12345678~over"
+    left.mkdir()
+    (left / f"{0:016x}.raw").write_bytes(b"once\n")
+    stage.kill(stage.daemons())
+    stage.statuses()
+    assert stage.messages("web") == ["once"]
+    assert not left.exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGRTMIN, signal.SIGRTMIN + 6, signal.SIGRTMAX])
+def test_every_signal_has_a_name(stage: Stage, number: int) -> None:
+    """Also the real-time ones, of which Python knows only the first and the last."""
+    one(stage, f"command = ['{sys.executable}', '-I', '-S', '-c', 'import os; os.kill(os.getpid(), {number})']")
+    names = {11: "SIGSEGV", 34: "SIGRTMIN", 40: "SIGRTMIN+6", 64: "SIGRTMAX"}
+    stage.ask_for("activate")
+    wait_until(lambda: stage.statuses()["web"].state == "failed")
+    view = stage.statuses()["web"]
+    assert (view.state, view.exit_code, view.exit_signal) == ("failed", None, names[number])
+
+
+def test_an_exit_while_no_keeper_lived_is_known(stage: Stage) -> None:
+    """The daemon held a descriptor of the process; the log says that its last words may be missing."""
+    one(stage, 'command = "while [ ! -e go ]; do sleep 0.02; done; exit 7"')
+    pid = stage.ask_for("activate").processes[0].pid
+    (daemon,) = stage.daemons()
+    os.kill(daemon, signal.SIGSTOP)
+    stage.kill(stage.keepers())
+    (stage.project / "go").touch()
+    wait_until(lambda: not is_alive(pid))
+    os.kill(daemon, signal.SIGCONT)
+    wait_until(lambda: stage.statuses()["web"].state == "failed")
+    assert stage.statuses()["web"].exit_code == 7
+    assert any("no keeper held it" in line for line in stage.messages("web", "runcept"))
+
+
+def test_an_exit_after_another_keeper_took_over_is_known(stage: Stage) -> None:
+    """Though the process is not its child."""
+    one(stage, 'command = "while [ ! -e go ]; do sleep 0.02; done; echo last words; exit 9"')
+    stage.ask_for("activate")
+    stage.strike(daemon=True, keeper=True)
+    stage.statuses()
+    (stage.project / "go").touch()
+    wait_until(lambda: stage.statuses()["web"].state == "failed")
+    assert stage.statuses()["web"].exit_code == 9
+    assert stage.messages("web") == ["last words"]
+
+
+def test_a_start_in_the_hands_of_a_dying_keeper_is_made_good(stage: Stage) -> None:
+    """Whoever asked is answered once it runs: one copy, by the next keeper."""
+    stage.write({"steady": "", "client": ""})
+    stage.ask_for("start", "client")
+    (keeper,) = stage.keepers()
+    os.kill(keeper, signal.SIGSTOP)
+    with ThreadPoolExecutor(1) as pool:
+        start = pool.submit(stage.ask_for, "start", "steady")
+        wait_until(lambda: stage.statuses()["steady"].state == "starting")
+        stage.kill([keeper])
+        answer = start.result()
+    assert answer.ok
+    living = [entry for entry in Ledger(stage).journal() if entry.name == "steady" and entry.is_alive()]
+    assert [entry.pid for entry in living] == [answer.processes[0].pid]
+
+
+def test_a_stop_that_the_daemon_did_not_live_to_pass_on_is_passed_on(stage: Stage) -> None:
+    """The process gets its signal from the next daemon, and is not killed for having heard nothing."""
+    one(stage, """command = "trap 'exit 5' TERM; while :; do sleep 0.02; done"\nstop_timeout = "20s\"""")
+    stage.ask_for("activate")
+    (keeper,) = stage.keepers()
+    os.kill(keeper, signal.SIGSTOP)  # so that the signal does not arrive
+    stage.ask_for("stop", "web", wait=False)
+    wait_until(lambda: stage.statuses()["web"].state == "stopping")
+    stage.kill([*stage.daemons(), keeper])
+    wait_until(lambda: stage.statuses()["web"].state == "stopped")
+    assert stage.statuses()["web"].exit_code == 5
+
+
+def test_a_line_that_made_ready_is_not_forgotten(stage: Stage) -> None:
+    """It was logged, and the daemon died before it could say so: the next one looks into the log."""
+    one(stage, 'command = "echo listening; exec sleep 1000"\nhealth_check = "log://listening"')
+    stage.ask_for("activate")
+    stage.strike(daemon=True, keeper=True)
+    edit(
+        stage,
+        "UPDATE processes SET life = CAST(json_set(life, '$.state', 'starting', '$.health', 'unknown',"
+        " '$.ready', json('false')) AS BLOB)",
+    )
+    wait_until(lambda: stage.statuses()["web"].state == "running")
+    assert stage.statuses()["web"].health == "healthy"
+
+
+@pytest.mark.parametrize(
+    ("later", "run_boot", "last_boot"),
+    [(1, None, None), (0, "another", None), (0, "another", "another")],
+    ids=["recycled", "of another boot", "after a reboot"],
+)
+def test_a_recycled_pid_is_nobody_of_ours(
+    stage: Stage, later: int, run_boot: str | None, last_boot: str | None
+) -> None:
+    """Who has it now, since later, or since the reboot, is not signalled, not shown, and not in the way."""
+    one(stage, 'command = ["sleep", "1000"]\nstop_timeout = "100ms"')
+    pid = stage.ask_for("activate").processes[0].pid
+    stage.strike(daemon=True, keeper=True)
+    stage.kill([pid])
+    for run in os.listdir(os.path.join(stage.home, "runs")):
+        os.unlink(os.path.join(stage.home, "runs", run, "run.json"))
+    with running(["sleep", "1000"]) as innocent:
+        edit(stage, "UPDATE runs SET pid = ?, start_time = ?", innocent.pid, start_time(innocent.pid) - later)
+        edit(stage, "UPDATE runs SET boot_id = coalesce(?, boot_id)", run_boot)
+        edit(stage, "UPDATE boot SET boot_id = coalesce(?, boot_id)", last_boot)
+        edit(stage, "UPDATE processes SET life = CAST(json_set(life, '$.pid', ?1) AS BLOB)", innocent.pid)
+        wait_until(lambda: stage.statuses()["web"].state in {"failed", "stopped"})
+        view = stage.statuses()["web"]
+        assert (view.pid, view.exit_code, view.exit_signal) == (None, None, None)
+        stage.ask_for("stop", "web")
+        assert stage.ask_for("start", "web").ok
+        assert stage.ask_for("stop", "web").ok
+        assert innocent.poll() is None
