@@ -103,6 +103,8 @@ def _possible(life: Life, process: Process) -> Iterator[ev.Event]:
         yield ev.StopAllowed("p")
     if life.is_up:
         yield from _facts(life, process)
+    elif life.pid is not None:  # it could not be killed
+        yield ev.Exited("p", life.run, None, "SIGKILL", _NOW)
 
 
 def _facts(life: Life, process: Process) -> Iterator[ev.Event]:
@@ -116,6 +118,8 @@ def _facts(life: Life, process: Process) -> Iterator[ev.Event]:
     else:
         yield from (ev.Exited("p", run, code, None, _NOW, left) for code in (0, 1) for left in (False, True))
         yield ev.Lost("p", run, "rebooted")
+        if life.state is State.STOPPING:
+            yield ev.Gone("p", run, "pid 1")
         if process.health_check is not None:
             yield from (ev.HealthChanged("p", run, health, "says") for health in Health if health is not Health.NONE)
 

@@ -27,6 +27,7 @@
     │   ├── CommandIsDirectory
     │   ├── WorkingDirectoryUnusable
     │   ├── SpawnRefused
+    │   ├── PreviousRunLives
     │   └── PortTaken
     ├── EnvironmentActive             1
     ├── DaemonStopping                1
@@ -66,6 +67,7 @@ __all__ = [
     "NotFound",
     "PatternInvalid",
     "PortTaken",
+    "PreviousRunLives",
     "ProcessNotFound",
     "ProjectNotFound",
     "RemoteError",
@@ -367,19 +369,44 @@ class SpawnRefused(StartError):
 
 
 class PortTaken(StartError):
-    """A port that a process declares is already bound by another process."""
+    """A port that a process declares is another process's: bound by it, or promised to it by Runcept.
+
+    `process` and `environment` (a path) where that one is managed as well.
+    """
 
     code = "port-taken"
 
-    def __init__(self, port: int, owner_pid: int | None, owner: str) -> None:
+    def __init__(
+        self,
+        port: int,
+        owner_pid: int | None,
+        owner: str,
+        process: str | None = None,
+        environment: str | None = None,
+    ) -> None:
         who = f"pid {owner_pid} ({owner})" if owner_pid else owner
+        if process is not None:
+            ours = f"{process} of {environment}"
+            who = f"{who}, which is {ours}" if owner_pid else f"{ours}, which {owner}"
         super().__init__(
             f"port {port} is held by {who}",
             hint='Stop that process, or set ports = "auto".',
             port=port,
             owner_pid=owner_pid,
             owner=owner,
+            owner_process=process,
+            owner_environment=environment,
         )
+
+
+class PreviousRunLives(StartError):
+    """What is left of the run before could not be ended, and there are no two of one process."""
+
+    code = "previous-run-lives"
+    hint = "End it by other means (it may be another user's, or wait for a disk), then start again."
+
+    def __init__(self, survivors: str) -> None:
+        super().__init__(f"the run before has not ended, and cannot be: {survivors}", survivors=survivors)
 
 
 class EnvironmentActive(RunceptError):

@@ -9,6 +9,7 @@ import contextlib
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -67,6 +68,11 @@ class Stage:
     def write_file(self, text: str) -> None:
         """Make the project file of text."""
         (self.project / ".runcept.toml").write_text(text, encoding="utf-8")
+
+    def begin(self, *command: str) -> None:
+        """Start the daemon as a child of this command, so that it has what that passes on to whom it executes."""
+        code = f"from runcept.client.autostart import ensure_daemon; ensure_daemon({self.home!r}).close()"
+        subprocess.run([*command, sys.executable, "-c", code], check=True)
 
     def ask(self, method: str, params: m.Params | None = None, *, seconds: float = 30) -> Any:
         """Ask as a command does, which starts a daemon where none is; again where it was killed before it answered."""

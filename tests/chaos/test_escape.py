@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from tests.chaos.ledger import Ledger
 from tests.chaos.stage import Stage, is_alive
 from tests.support import wait_until
@@ -89,3 +90,125 @@ def test_another_run_is_not_taken_for_ours(stage: Stage) -> None:
     assert stage.ask_for("stop", "stubborn").ok
     assert {entry.name for entry in Ledger(stage).journal() if entry.is_alive()} == {"stubborn-2"}
     assert len([entry for entry in Ledger(stage).journal() if entry.is_alive()]) == 2
+
+
+HIDDEN = """
+import os, resource, signal, sys
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+resource.setrlimit(10, (12345, resource.RLIM_INFINITY))  # RLIMIT_LOCKS: off with the tag
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        resource.setrlimit(10, (54321, resource.RLIM_INFINITY))
+        with open("child", "w") as file:
+            file.write(f"{os.getpid()}\\n")
+        os.execve("/bin/sleep", ["sleep", "1000"], {})
+    os._exit(0)
+os.wait()
+os.execv("/bin/sleep", ["sleep", "1000"])
+"""
+
+
+def groups_of(stage: Stage) -> str:
+    """Where control groups of this stage are made, from what the process table tells of a run."""
+    view = stage.statuses()["web"]
+    with open(f"/proc/{view.pid}/cgroup", encoding="ascii") as file:
+        return next(line[3:].strip() for line in file if line.startswith("0::"))
+
+
+@pytest.fixture
+def grouped(stage: Stage) -> Stage:
+    """One whose processes have control groups."""
+    one(stage, 'command = ["sleep", "1000"]')
+    stage.ask_for("start", "web")
+    if not os.path.basename(groups_of(stage)).startswith("web-1-"):
+        pytest.skip("no control group can be made here: that takes root, or a delegated one, and cgroup2")
+    return stage
+
+
+def test_a_control_group_holds_what_has_taken_off_everything_else(grouped: Stage) -> None:
+    """No session, group, parent, environment or tag tells whose it is; also after daemon and keeper were killed."""
+    for strikes in (False, True):
+        (grouped.project / "child").unlink(missing_ok=True)
+        (grouped.project / "hidden.py").write_text(HIDDEN)
+        one(grouped, f'command = ["{sys.executable}", "-I", "-S", "hidden.py"]\nstop_timeout = "100ms"')
+        grouped.ask_for("restart", "web")
+        hidden = wait_until(lambda: pids(grouped.project / "child"))[0]
+        if strikes:
+            grouped.strike(daemon=True, keeper=True)
+        assert is_alive(hidden)
+        assert grouped.ask_for("stop", "web").ok
+        assert not is_alive(hidden)
+
+
+def test_control_groups_are_removed_with_their_runs(grouped: Stage) -> None:
+    """Also what a process has made below its own; and at last the directory of them all."""
+    mount = next(
+        line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines() if " - cgroup2 " in line
+    )
+    group = Path(mount + groups_of(grouped))
+    (group / "below" / "further").mkdir(parents=True)
+    assert grouped.ask_for("restart", "web").ok
+    wait_until(lambda: not group.exists())
+    assert [each.name for each in group.parent.iterdir() if each.is_dir()] != []
+    assert grouped.end()
+    assert not group.parent.exists()
+
+
+def test_a_daemon_that_a_process_has_started_outlives_it(grouped: Stage) -> None:
+    """A shell that runs as a process of ours asks something when no daemon runs: that one is not the shell's."""
+    code = f"from runcept.client.autostart import ensure_daemon; ensure_daemon({grouped.home!r}).close()"
+    (grouped.project / "asks.py").write_text(code)
+    shell = f"trap '' TERM; while [ ! -e go ]; do sleep 0.02; done; '{sys.executable}' asks.py; touch asked; sleep 1000"
+    one(grouped, f'command = "{shell}"\nstop_timeout = "100ms"')
+    grouped.ask_for("restart", "web")
+    grouped.strike(daemon=True, keeper=True)
+    (grouped.project / "go").touch()
+    wait_until((grouped.project / "asked").exists)
+    (daemon,), (keeper,) = grouped.daemons(), grouped.keepers()
+    assert grouped.ask_for("stop", "web").ok
+    assert grouped.daemons() == [daemon]
+    assert grouped.keepers() == [keeper]
+
+
+def begin_without_groups(stage: Stage, *command: str) -> None:
+    """Start the daemon, below this command, where it sees no cgroup2."""
+    if os.geteuid():
+        pytest.skip("only root can hide a mount; nobody else has control groups as a rule")
+    mounts = [row.split()[4] for row in Path("/proc/self/mountinfo").read_text().splitlines() if " - cgroup2 " in row]
+    away = "; ".join(f"umount --lazy '{mount}'" for mount in mounts) or ":"
+    stage.begin(*command, "unshare", "--mount", "sh", "-c", f'{away}; exec "$@"', "sh")
+
+
+def test_without_control_groups_the_sweep_leaves_nothing_either(stage: Stage) -> None:
+    """Where no cgroup2 is to be seen: what hides from session, group, parent and environment is found by its tag."""
+    begin_without_groups(stage)
+    stage.write({"stubborn": 'stop_timeout = "200ms"'})
+    stage.ask_for("start", "stubborn")
+    hidden = wait_until(lambda: [entry for entry in Ledger(stage).journal() if entry.what == "child"])[0]
+    assert "stubborn-1-" not in Path(f"/proc/{hidden.pid}/cgroup").read_text()
+    assert stage.ask_for("stop", "stubborn").ok
+    assert not hidden.is_alive()
+
+
+def test_what_cannot_be_killed_is_named_and_started_no_second_time(stage: Stage) -> None:
+    """Another user's process, and a daemon without the right to signal that: the command fails and says who is left."""
+    begin_without_groups(stage, "setpriv", "--bounding-set=-kill", "--inh-caps=-kill")
+    one(stage, 'command = ["setpriv", "--reuid=65534", "sleep", "1000"]\nstop_timeout = "100ms"')
+    pid = stage.ask_for("start", "web").processes[0].pid
+    wait_until(lambda: "sleep" in Path(f"/proc/{pid}/comm").read_text())
+    try:
+        outcome = stage.ask_for("stop", "web")
+        assert not outcome.ok
+        (view,) = outcome.processes
+        assert (view.state, view.pid) == ("failed", pid)
+        assert view.reason == f"cannot be ended: pid {pid} (sleep 1000)"
+        again = stage.ask_for("start", "web")
+        assert not again.ok
+        assert f"pid {pid} (sleep 1000)" in again.processes[0].reason
+        assert is_alive(pid)
+    finally:
+        stage.kill([pid])
+    wait_until(lambda: stage.ask_for("start", "web").ok, seconds=30)
+    stage.strike(daemon=True, keeper=True)
+    stage.kill([view.pid for view in stage.statuses().values() if view.pid])

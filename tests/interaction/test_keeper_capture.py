@@ -100,7 +100,7 @@ os.write(2, b'!')
 """
         keeper.python("end", code)
         wait_until(lambda: keeper.output("end") == b"first")
-        keeper.ask("signal", key="end", signal=signal.SIGUSR1, to="process")
+        keeper.ask("signal", key="end", signal=signal.SIGUSR1)
         assert keeper.exited("end")["size"] == len("first last!")
         assert keeper.output("end") == b"first last"
 
@@ -115,7 +115,7 @@ if os.fork() == 0:
     keeper.python("daemonises", code)
     assert keeper.exited("daemonises")["code"] == 0
     wait_until(lambda: keeper.output("daemonises") == b"before\n")
-    keeper.ask("signal", key="daemonises", signal=signal.SIGUSR1, to="group")
+    keeper.ask("signal", key="daemonises", signal=signal.SIGUSR1)
     wait_until(lambda: keeper.output("daemonises") == b"before\nafter\n")
     keeper.ask("release", key="daemonises")
 
@@ -145,7 +145,7 @@ os._exit(7)
         assert keeper.ask("adopt", **about, start_time=start_time(child["pid"]))["meta"] == {"run": 1}
         expected = b"".join(b"%d\n" % number for number in range(50_000))
         wait_until(lambda: keeper.output("survivor") == expected, what="every byte")
-        keeper.ask("signal", key="survivor", signal=signal.SIGUSR1, to="process")
+        keeper.ask("signal", key="survivor", signal=signal.SIGUSR1)
         event = keeper.exited("survivor")
         assert (event["code"], event["signal"]) == ((7, None) if half == "system=linux" else (None, None))
         keeper.ask("release", key="survivor")
@@ -161,7 +161,7 @@ def test_death_by_a_signal_of_an_adopted_one_is_known() -> None:
         keeper.connect()
         place = keeper.directory("stranger")
         keeper.ask("adopt", key="stranger", directory=place, pid=child["pid"], start_time=child["start_time"])
-        keeper.ask("signal", key="stranger", signal=signal.SIGKILL, to="process")
+        keeper.ask("signal", key="stranger", signal=signal.SIGKILL)
         event = keeper.exited("stranger")
         release = tuple(int(part) for part in os.uname().release.split(".")[:2])
         assert (event["code"], event["signal"]) == ((None, signal.SIGKILL) if release >= (6, 15) else (None, None))

@@ -59,7 +59,7 @@ def test_signals_of_a_terminal_do_not_end_it(keeper: Bench) -> None:
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE, signal.SIGTERM):
         keeper.keeper.send_signal(number)
     assert [run["key"] for run in keeper.connect()["runs"]] == ["child"]
-    keeper.ask("signal", key="child", signal=signal.SIGKILL, to="group")
+    keeper.ask("signal", key="child", signal=signal.SIGKILL)
     keeper.exited("child")
     assert child["pid"] == keeper.connect()["runs"][0]["pid"]
     keeper.ask("release", key="child")
@@ -172,7 +172,7 @@ def test_keeper_that_is_left_alone_with_nothing_ends() -> None:
         with pytest.raises(subprocess.TimeoutExpired):
             keeper.keeper.wait(1.5)
         keeper.connect()
-        keeper.ask("signal", key="child", signal=signal.SIGKILL, to="group")
+        keeper.ask("signal", key="child", signal=signal.SIGKILL)
         keeper.exited("child")
         keeper.ask("release", key="child")
         with pytest.raises(subprocess.TimeoutExpired):

@@ -144,22 +144,30 @@ def test_record_of_a_run_is_there_when_its_program_begins(keeper: Bench) -> None
     assert about["start_time"] == child["start_time"]
 
 
-def test_signals_reach_the_process_or_its_group(keeper: Bench) -> None:
-    """And who has ended is gone: no signal can hit a stranger."""
-    code = "import subprocess; p = subprocess.Popen(['sleep', '60']); print(p.pid, flush=True); p.wait(); print('gone')"
-    keeper.python("one", code)
-    keeper.python("all", code)
-    sleepers = [int(wait_until(lambda key=key: keeper.output(key))) for key in ("one", "all")]
-    keeper.ask("signal", key="one", signal=signal.SIGTERM, to="process")
-    keeper.ask("signal", key="all", signal=signal.SIGTERM, to="group")
-    for key in ("one", "all"):
-        assert keeper.exited(key)["signal"] == signal.SIGTERM
-    wait_until(lambda: start_time(sleepers[1]) is None, what="the end of the group")
-    assert start_time(sleepers[0]) is not None
-    keeper.ask("signal", key="one", signal=signal.SIGKILL, to="group")  # the zombie keeps the group's number
-    wait_until(lambda: start_time(sleepers[0]) is None, what="the end of what was left")
-    assert keeper.request("signal", key="one", signal=signal.SIGTERM, to="process")["error"]["errno"] == errno.ESRCH
-    assert keeper.request("signal", key="never", signal=signal.SIGTERM, to="process")["error"]["errno"] == errno.ESRCH
+def test_signals_reach_the_group(keeper: Bench) -> None:
+    """Also what a leader that has ended left in it: its zombie keeps the number, so no signal can hit a stranger."""
+    code = "import subprocess; p = subprocess.Popen(['sleep', '60']); print(p.pid, flush=True)"
+    leader = keeper.python("all", code + "; p.wait()")["pid"]
+    keeper.python("left", code)
+    sleepers = [int(wait_until(lambda key=key: keeper.output(key))) for key in ("all", "left")]
+    keeper.ask("signal", key="all", signal=signal.SIGTERM)
+    assert keeper.exited("all")["signal"] == signal.SIGTERM
+    wait_until(lambda: start_time(sleepers[0]) is None, what="the end of the group")
+    assert keeper.exited("left")["code"] == 0
+    assert start_time(sleepers[1]) is not None
+    keeper.ask("signal", key="left", signal=signal.SIGKILL)
+    wait_until(lambda: start_time(sleepers[1]) is None, what="the end of what was left")
+    assert start_time(leader) is not None
+    keeper.ask("release", key="all")
+    assert keeper.request("signal", key="all", signal=signal.SIGTERM)["error"]["errno"] == errno.ESRCH
+
+
+def test_a_key_that_is_held_is_refused(keeper: Bench) -> None:
+    """Whoever asks for it again has lost count, and what is held stays held."""
+    first = keeper.spawn("one", ["sleep", "60"])
+    assert keeper.spawn_request("one", ["sleep", "60"])["error"]["errno"] == errno.EEXIST
+    (held,) = keeper.connect()["runs"]
+    assert (held["key"], held["pid"]) == ("one", first["pid"])
 
 
 def test_leader_stays_a_zombie_until_it_is_released(keeper: Bench) -> None:
@@ -198,6 +206,7 @@ os.waitpid(pid, 0)
 """
         keeper.python("parent", code)
         keeper.exited("parent")
+        wait_until(lambda: keeper.output("parent").endswith(b"\n"))
         orphan = int(keeper.output("parent"))
         wait_until(lambda: not Path(f"/proc/{orphan}").exists(), what="reaping the orphan")
         keeper.ask("release", key="parent")

@@ -226,7 +226,7 @@ def test_loss_of_the_keeper_is_told_once_and_fails_what_is_asked(home: str) -> N
         assert (held.pid, held.meta) == (child.pid, "kept")
         with pytest.raises(OSError, match="busy"):
             await again.release("run")
-        await again.signal("run", signal.SIGKILL, group=True)
+        await again.signal("run", signal.SIGKILL)
         assert (await witness.until("exited"))[1] == "run"
         with pytest.raises(ProcessLookupError):
             await again.signal("run", signal.SIGKILL)

@@ -27,7 +27,8 @@ Handler = Callable[[Life, Any, do.Context], do.Effects]
 
 def step(life: Life, event: ev.Event, context: do.Context) -> do.Effects:
     """Change `life` by the event and say what is to be done. Raises LookupError for what the table does not list."""
-    if isinstance(event, ev.Fact) and (event.run != life.run or life.state not in _OF_A_RUN):
+    is_late = life.state not in _OF_A_RUN and type(event) not in TRANSITIONS[life.state]
+    if isinstance(event, ev.Fact) and (event.run != life.run or is_late):
         return []
     try:
         handler = TRANSITIONS[life.state][type(event)]
@@ -47,6 +48,7 @@ TRANSITIONS: Mapping[State, Mapping[type[ev.Event], Handler]] = {
         ev.StartAllowed: do.spawn,
         ev.Blocked: do.wait,
         ev.DependencyFailed: do.fail_with_dependency,
+        ev.Exited: do.ended_at_last,
     },
     State.PENDING: {
         ev.StartRequested: do.keep,
@@ -56,6 +58,7 @@ TRANSITIONS: Mapping[State, Mapping[type[ev.Event], Handler]] = {
         ev.StartAllowed: do.spawn,
         ev.Blocked: do.wait,
         ev.DependencyFailed: do.fail_with_dependency,
+        ev.Exited: do.ended_at_last,
     },
     State.STARTING: {
         ev.StartRequested: do.keep,
@@ -106,5 +109,6 @@ TRANSITIONS: Mapping[State, Mapping[type[ev.Event], Handler]] = {
         ev.StartRequested: do.want,
         ev.RestartRequested: do.want_again,
         ev.StopRequested: do.rest,
+        ev.Exited: do.ended_at_last,
     },
 }

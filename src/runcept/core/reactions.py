@@ -23,6 +23,7 @@ __all__ = [
     "await_ready",
     "ended",
     "ended_as_told",
+    "ended_at_last",
     "fail_with_dependency",
     "ignore",
     "judge",
@@ -275,6 +276,14 @@ def ended(life: Life, event: ev.Exited, context: Context) -> Effects:
 def ended_as_told(life: Life, event: ev.Exited, context: Context) -> Effects:
     """The main process ended after it was asked to."""
     return _note_exit(life, event) + _finish(life, event, context)
+
+
+def ended_at_last(life: Life, event: ev.Exited, context: Context) -> Effects:
+    """It could not be killed, was given up, and has ended all the same."""
+    del context
+    if life.state is State.FAILED:
+        life.reason = f"{life.reason}; it has ended since: {_exit_sentence(event)}"
+    return _note_exit(life, event)
 
 
 def _note_exit(life: Life, event: ev.Exited) -> Effects:

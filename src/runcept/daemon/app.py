@@ -26,6 +26,7 @@ from runcept.database.queries import Database
 from runcept.errors import ConfigError, RunceptError
 from runcept.paths import daemon_log, ensure_home, socket_path
 from runcept.paths import database as database_path
+from runcept.process import cgroups
 from runcept.process.keeper_link import KeeperLink
 from runcept.process.limits import raise_file_limit
 from runcept.process.system import set_tag
@@ -121,10 +122,10 @@ class Daemon:
         link = self._performer.link
         try:
             await self._performer.settle()
-            await (link.goodbye() if self._performer.runs else link.shutdown())
+            await link.goodbye()
         except (RunceptError, OSError) as error:
             _log.warning("the keeper did not answer: %s", error)
-        self._performer.capture.end()
+        self._performer.end()
         _log.info("daemon ended")
 
     def _spawn_task(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -182,6 +183,7 @@ def main(home: str, *, foreground: bool = False, again: bool = False) -> int:
         os.close(keeper)
         return 0
     set_tag(os.getpid(), 0)  # it may have been started by a process of ours, or by a keeper in the middle of a spawn
+    cgroups.leave()
     raise_file_limit()
     _set_up_log(home, foreground=foreground)
     connection, set_aside = open_database(database_path(home))

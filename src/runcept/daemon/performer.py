@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
-from signal import SIGKILL, Signals
+from signal import Signals
 from typing import Any
 
 from runcept.core import effects as fx
@@ -22,26 +22,26 @@ from runcept.core.model import LogLimits, Probe, Process
 from runcept.daemon.capture import Capture, Note, Output, Watch
 from runcept.daemon.engine import Engine
 from runcept.daemon.environment import Environment
-from runcept.daemon.surroundings import child_environ, choose_ports
+from runcept.daemon.surroundings import Holder, child_environ, choose_ports
 from runcept.database.queries import Database
-from runcept.errors import KeeperLost, PortTaken, RunceptError
+from runcept.errors import KeeperLost, PortTaken, PreviousRunLives, RunceptError
 from runcept.logs.reader import read
 from runcept.paths import ensure_project_directory, log_path, runs_directory
-from runcept.process import members, probes
+from runcept.process import cgroups, members, probes
 from runcept.process.fate import Fate
 from runcept.process.identity import boot_id
 from runcept.process.keeper_link import KeeperLink
-from runcept.process.signals import is_in_group, name_of, send
+from runcept.process.signals import is_in_group, name_of, send, sweep
+from runcept.process.system import tag_of
 from runcept.scheduler.health import ProbeDue
 
-__all__ = ["PORTS", "Run", "SystemPerformer"]
+__all__ = ["GROUP", "PORTS", "Run", "SystemPerformer"]
 
 _log = logging.getLogger(__name__)
-PORTS = "ports"
-"""What the keeper is told beside the marker: the ports of the run, for a daemon that has to find out."""
+PORTS, GROUP = "ports", "cgroup"
+"""What the keeper is told beside the marker: the ports and the control group, for a daemon that has to find out."""
 _DRAIN_SECONDS = 5.0
 """An exit is shown when its last line is readable, or after this long where the log cannot be written."""
-_UNKILLABLE_SECONDS = 5.0
 _UNHELD_POLL = 0.1
 _RETRY_SECONDS = 1.0
 _OVER = "~over"
@@ -58,6 +58,10 @@ class Run:
     number: int
     pid: int | None = None
     start_time: int | None = None
+    ports: tuple[int, ...] = ()
+    """Its own until it has ended, also before it binds them."""
+    group: str | None = None
+    """The directory of its control group."""
     in_keeper: bool = False
     has_ended: bool = False
     is_logged: bool = False
@@ -71,6 +75,10 @@ class Run:
     begun: asyncio.Event = field(default_factory=asyncio.Event)
     """Its start was told to the engine: what is known of its end may follow."""
     released: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def holder(self) -> Holder:
+        """As the owner of a port."""
+        return Holder(self.pid, self.name, self.environment.path)
 
     def marker(self) -> dict[str, str]:
         """The variables by which what it starts can be told."""
@@ -99,6 +107,7 @@ class SystemPerformer:
         """The runs that are not released yet, by key."""
         self._numbered: dict[tuple[str, str, int], Run] = {}
         """The same by path, name and number."""
+        self._groups = cgroups.groups_of(home)
 
     # ------------------------------------------------------------------------------ the engine's orders
 
@@ -146,13 +155,14 @@ class SystemPerformer:
     # ---------------------------------------------------------------------------------------------- spawn
 
     async def _spawn(self, run: Run) -> None:
-        await self._await_previous(run)
         environment = run.environment
         process = environment.project.process(run.name)
         try:
-            ports = choose_ports(process, self._ports_in_use(run) if process.auto_port else ())
+            await self._await_previous(run)
+            run.ports = choose_ports(process, self._reserved(run), self._whose)  # nobody else's from here on
             ensure_project_directory(environment.path)
-            environ = await child_environ(environment.environ, process, run.marker(), ports)
+            environ = await child_environ(environment.environ, process, run.marker(), run.ports)
+            run.group = cgroups.make(self._groups, run.key)
             await self.linked.wait()
             child = await self.link.spawn(
                 key=run.key,
@@ -160,14 +170,16 @@ class SystemPerformer:
                 argv=list(process.argv),
                 env=environ,
                 cwd=process.working_dir,
-                meta={**run.marker(), PORTS: list(ports)},
+                meta={**run.marker(), PORTS: list(run.ports), GROUP: run.group},
                 tag=members.tag(run.marker(), self.home),
+                cgroup=run.group,
             )
             run.in_keeper = True
         except KeeperLost:
             run.is_cut_off = True  # whether it lives is found out with the next keeper
             return
         except (RunceptError, OSError) as error:
+            run.ports = ()
             reason = error.message if isinstance(error, RunceptError) else str(error)
             await self._note_failure(run, reason)
             final = isinstance(error, PortTaken)
@@ -179,17 +191,22 @@ class SystemPerformer:
         facts = {"run": run.number, "pid": child.pid}
         first = Note("started", f"run {run.number}, pid {child.pid}", facts, at)
         await self.begin(run, process, child.pid, child.start_time, first)
-        self._engine.post(environment, ev.Spawned(run.name, run.number, child.pid, at, ports))
+        self._engine.post(environment, ev.Spawned(run.name, run.number, child.pid, at, run.ports))
         run.begun.set()
 
-    @staticmethod
-    async def _await_previous(run: Run) -> None:
-        """The log has one run after the other; but a log that cannot be written must not keep a process down."""
-        if run.previous is not None:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_DRAIN_SECONDS):
-                    await run.previous.released.wait()
-            run.previous = None
+    async def _await_previous(self, run: Run) -> None:
+        """The log has one run after the other; but a log that cannot be written must not keep a process down.
+
+        What has survived its SIGKILL does: there are no two of one process. PreviousRunLives.
+        """
+        previous, run.previous = run.previous, None
+        if previous is None:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                await previous.released.wait()
+        if not previous.released.is_set() and (left := self.members(previous)):
+            raise PreviousRunLives(members.named(left))
 
     async def begin(self, run: Run, process: Process, pid: int, start_time: int, first: Note | None = None) -> None:
         """Its main process lives: log its output, watch for the line that makes it ready."""
@@ -228,58 +245,69 @@ class SystemPerformer:
         sentence = f"run {run.number} could not be started: {reason}"
         self.capture.note(run.key, Note("failed", sentence, {"run": run.number}))
 
-    def _ports_in_use(self, run: Run) -> set[int]:
-        """The ports that other living processes of ours were given."""
-        return {
-            port
+    def _reserved(self, run: Run) -> dict[int, Holder | None]:
+        """The ports that living runs were given, and (of nobody) those that other processes want one day."""
+        wanted: dict[int, Holder | None] = {
+            port: None
             for environment in self._engine.environments.values()
-            for life in environment.lives.values()
-            if life.is_up and (environment.path, life.name) != (run.environment.path, run.name)
-            for port in life.ports
+            for process in environment.project.processes
+            if (environment.path, process.name) != (run.environment.path, run.name)
+            for port in process.ports
         }
+        others = [other for other in self.runs.values() if other is not run and not other.has_ended]
+        return wanted | {port: other.holder() for other in others for port in other.ports}
+
+    def _whose(self, pid: int) -> Holder | None:
+        """Of which run of ours a process is."""
+        tag = tag_of(pid)
+        for run in self.runs.values():
+            if pid == run.pid or tag == members.tag(run.marker(), self.home) or pid in cgroups.pids(run.group):
+                return run.holder()
+        return None
 
     # ---------------------------------------------------------------------------------------- signal, end
 
     async def _signal(self, run: Run, signal: Signals, ordered_at: float) -> None:
         """To the whole group at once, which no fork escapes, and to whoever has left it."""
-        left = self._members(run, ordered_at)
+        left = self.members(run, ordered_at)
         if run.in_keeper and not run.has_ended:
             with suppress(OSError, KeeperLost):  # it has ended just now: what is left gets its signal below
-                await self.link.signal(run.key, signal, group=True)
+                await self.link.signal(run.key, signal)
                 left = [member for member in left if not is_in_group(member.pid, run.pid)]
         for member in left:
             send(member, signal)
 
     async def _kill(self, run: Run) -> None:
         """SIGKILL to all of it, until nothing is left or what is left cannot be killed."""
-        deadline = self._engine.now() + _UNKILLABLE_SECONDS
-        pause = 0.005
-        while left := self._members(run):
-            for member in left:
-                send(member, SIGKILL)
-            if self._engine.now() > deadline:
-                names = ", ".join(f"pid {member.pid} ({member.command})" for member in left)
-                _log.error("%s: cannot be killed: %s", run.key, names)
-                self._engine.post(run.environment, ev.Gone(run.name, run.number, names))
-                return
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, 0.1)
+        cgroups.kill(run.group)
+        if left := await sweep(lambda: self.members(run)):
+            names = members.named(left)
+            _log.error("%s: cannot be killed: %s", run.key, names)
+            self._engine.post(run.environment, ev.Gone(run.name, run.number, names))
 
     async def _watch(self, run: Run) -> None:
         pause = 0.005
         while not run.released.is_set():
-            if not self._members(run):
+            if not self.members(run):
                 self._engine.post(run.environment, ev.Gone(run.name, run.number))
                 return
             await asyncio.sleep(pause)
             pause = min(pause * 2, 0.2)
 
-    def _members(self, run: Run, since: float | None = None) -> list[members.Member]:
+    def members(self, run: Run, since: float | None = None) -> list[members.Member]:
+        """What lives of it, as a look tells that was begun at `since` (monotonic) or later, or a moment ago."""
         if run.pid is None:
             return []
         others = {other.pid for other in self.runs.values() if other.pid is not None and other is not run}
         return members.members(
-            run.pid, self.link.pid, run.marker(), others, start_time=run.start_time, home=self.home, since=since
+            run.pid,
+            self.link.pid,
+            run.marker(),
+            others,
+            start_time=run.start_time,
+            home=self.home,
+            group=cgroups.pids(run.group),
+            since=since,
         )
 
     def look_after(self, run: Run) -> None:
@@ -288,7 +316,7 @@ class SystemPerformer:
 
     async def _look_after(self, run: Run) -> None:
         """No keeper will tell when it ends: look for it. Its exit status is nobody's to know."""
-        while any(member.pid == run.pid for member in self._members(run)):  # noqa: ASYNC110  of no event of ours
+        while any(member.pid == run.pid for member in self.members(run)):  # noqa: ASYNC110  of no event of ours
             await asyncio.sleep(_UNHELD_POLL)
         self.ended_unseen(run)
 
@@ -322,7 +350,7 @@ class SystemPerformer:
         self.capture.note(run.key, Note("exited", f"run {run.number}: {how}", facts))
         with self._database.transaction():
             self._database.ended_run(run.key, code, name, at)
-        leftovers = any(member.pid != run.pid for member in self._members(run, known_at))
+        leftovers = any(member.pid != run.pid for member in self.members(run, known_at))
         self._engine.post(run.environment, ev.Exited(run.name, run.number, code, name, at, leftovers, last_line))
 
     async def _last_words(self, run: Run) -> str:
@@ -348,6 +376,7 @@ class SystemPerformer:
             self._database.release_run(run.key)
         if run.fate is not None:
             run.fate.close()
+        cgroups.remove(run.group)
         del self.runs[run.key]
         del self._numbered[run.environment.path, run.name, run.number]
         run.released.set()
@@ -394,6 +423,8 @@ class SystemPerformer:
         for name in os.listdir(runs_directory(self.home)):
             if name.endswith(_OVER):
                 shutil.rmtree(os.path.join(runs_directory(self.home), name), ignore_errors=True)
+        cgroups.remove(self._groups)
+        self._groups = cgroups.groups_of(self.home)
 
     # -------------------------------------------------------------------------------------------- health
 
@@ -431,6 +462,11 @@ class SystemPerformer:
             async with asyncio.timeout(_DRAIN_SECONDS):
                 for run in over:
                     await run.released.wait()
+
+    def end(self) -> None:
+        """After the last run: end what serves them all."""
+        self.capture.end()
+        cgroups.remove(self._groups)
 
     def directory(self, run: Run) -> str:
         """Where the keeper keeps the run."""

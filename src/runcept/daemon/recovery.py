@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -23,7 +24,7 @@ from runcept.core.reactions import after_reboot
 from runcept.daemon.capture import Note
 from runcept.daemon.engine import Engine
 from runcept.daemon.handlers import last_run, load_environment
-from runcept.daemon.performer import PORTS, Run, SystemPerformer
+from runcept.daemon.performer import GROUP, PORTS, Run, SystemPerformer
 from runcept.database.queries import Database, StoredRun
 from runcept.errors import RunceptError
 from runcept.paths import log_path
@@ -136,6 +137,12 @@ class Recovery:
             introduced = _Introduction(stored.pid, stored.start_time, stored.boot_id)
         if introduced is not None and introduced.boot_id == boot_id():
             run.pid, run.start_time = introduced.pid, introduced.start_time
+            self._remember(run, introduced.meta)
+
+    @staticmethod
+    def _remember(run: Run, meta: Mapping[str, Any]) -> None:
+        """What the keeper was told when it was spawned."""
+        run.ports, run.group = tuple(meta.get(PORTS, ())), meta.get(GROUP)
 
     async def _is_held(self, run: Run, life: Life) -> bool:
         """Whether it lives or its exit is known; then its output is being logged again."""
@@ -175,11 +182,9 @@ class Recovery:
         if life.pid is not None or life.ended_at is not None or run.pid is None:
             return
         at = (None if entry is None else entry.started_at) or time.time()
-        meta = self._read(run, "run.json", _Introduction)
-        ports = () if meta is None else tuple(meta.meta.get(PORTS, ()))
         with self._database.transaction():
             self._database.spawned_run(run.key, run.pid, run.start_time or 0, boot_id(), at)
-        self._engine.post(run.environment, ev.Spawned(run.name, run.number, run.pid, at, ports))
+        self._engine.post(run.environment, ev.Spawned(run.name, run.number, run.pid, at, run.ports))
 
     async def _adopt(self, run: Run) -> HeldRun | None:
         """Let the keeper take over a process that it did not start; None where it is not there any more."""
@@ -188,7 +193,11 @@ class Recovery:
         directory = self._performer.directory(run)
         try:
             return await self._link.adopt(
-                key=run.key, directory=directory, pid=run.pid, start_time=run.start_time, meta=run.marker()
+                key=run.key,
+                directory=directory,
+                pid=run.pid,
+                start_time=run.start_time,
+                meta={**run.marker(), PORTS: list(run.ports), GROUP: run.group},
             )
         except (RunceptError, OSError) as error:
             _log.warning("%s: the keeper does not take pid %d over: %s", run.key, run.pid, error)
@@ -245,6 +254,7 @@ class Recovery:
             self._database.begin_run(key, path, name, number)
             self._database.spawned_run(key, entry.pid, entry.start_time, boot_id(), entry.started_at or time.time())
         run = Run(key, environment, name, number)
+        self._remember(run, meta)
         self._performer.know(run)
         await self._is_held(run, life)
 

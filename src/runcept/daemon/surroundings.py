@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import pwd
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from typing import NamedTuple
 
 import runcept.process.ports as tcp
 from runcept.core.model import Process
 from runcept.errors import PortTaken
 
-__all__ = ["child_environ", "choose_ports", "login_environ"]
+__all__ = ["Holder", "child_environ", "choose_ports", "login_environ"]
 
 _LOGIN_SECONDS = 5.0
 _login: dict[str, str] | None = None
@@ -68,13 +69,30 @@ async def _ask_login_shell() -> dict[str, str]:
     return {name: value for name, value in pairs if name not in {"_", "SHLVL", "PWD", "OLDPWD"}}
 
 
-def choose_ports(process: Process, in_use: Collection[int]) -> tuple[int, ...]:
-    """The ports of a run: those declared, all free, or a free one. PortTaken names the owner."""
+class Holder(NamedTuple):
+    """A run of ours that a port belongs to; its pid is None while it is being started."""
+
+    pid: int | None
+    process: str
+    environment: str
+
+
+def choose_ports(
+    process: Process, reserved: Mapping[int, Holder | None], whose: Callable[[int], Holder | None]
+) -> tuple[int, ...]:
+    """The ports of a run: those declared, all free, or a free one. PortTaken names the owner.
+
+    `reserved` are not free for `"auto"`, nor, where a run holds them, for anybody, bound or not; `whose` tells of which
+    run a pid is.
+    """
     if process.auto_port:
-        return (tcp.pick_free(in_use),)
+        return (tcp.pick_free(reserved),)
     for port in process.ports:
+        if holder := reserved.get(port):
+            command = tcp.command_of(holder.pid) if holder.pid else "is being started"
+            raise PortTaken(port, holder.pid, command, holder.process, holder.environment)
         if not tcp.is_free(port):
-            owner = tcp.owner_of(port)
-            pid, command = owner if owner is not None else (None, "a process of another user")
-            raise PortTaken(port, pid, command)
+            pid, command = tcp.owner_of(port) or (None, "a process of another user")
+            holder = whose(pid) if pid else None
+            raise PortTaken(port, pid, command, *(holder[1:] if holder else ()))
     return process.ports

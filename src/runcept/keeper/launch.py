@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import resource
@@ -18,7 +19,9 @@ _file_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
 def raise_file_limit() -> None:
     """Four descriptors a run pass the usual 1,024 at 250 runs. A child gets the limit that we were given."""
     soft, hard = _file_limit
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 65536)), hard))
+    most = 65536 if hard == resource.RLIM_INFINITY else min(hard, 65536)
+    with contextlib.suppress(OSError, ValueError):  # macOS has yet another bound: then it stays as it is
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
 
 
 def launch(argv: list[str], env: Mapping[str, str], cwd: str, before_exec: Callable[[], None]) -> int:

@@ -100,12 +100,14 @@ class Keeper:
             self._start_daemon(now)
 
     def _check(self, run: Run) -> None:
-        """It may have ended, which is recorded, then told. Of a stranger we get no signal."""
+        """It may have ended, which is recorded, then told. Of a stranger we get no signal, but Linux tells."""
         if run.ends():
+            if run.watched >= 0:
+                self.control.unregister(run.watched)
             self._save(run)
             if self.wire and run.exit:
                 self.wire.send({"event": "exited", "key": run.key, **run.exit, "size": run.spool.size})
-        elif not run.own and not run.exit:
+        elif not (run.own or run.exit or run.watched >= 0):
             self.again_at = min(self.again_at, time.monotonic() + 0.2)
 
     def _save(self, run: Run) -> int:
@@ -207,15 +209,19 @@ class Keeper:
             case {"op": "hello", "restart": restart}:
                 self.restart, self.missed_at = restart, _NEVER
                 return {"pid": os.getpid(), "runs": [run.as_dict() for run in self.runs.values()]}
-            case {"op": "spawn" | "adopt"}:
-                run = self.runs[message["key"]] = Run(message, self.system)
+            case {"op": "spawn" | "adopt", "key": key}:
+                if key in self.runs:
+                    raise FileExistsError(errno.EEXIST, key)
+                run = self.runs[key] = Run(message, self.system)
+                if run.watched >= 0 and not run.exit:
+                    self.control.register(run.watched, selectors.EVENT_READ, lambda: self._check(run))
                 self.again_at = self.again_at if run.own else 0.0
-                self._settle(run)
+                self._save(run)
                 return run.as_dict()
-            case {"op": "signal", "key": key, "signal": number, "to": to}:
+            case {"op": "signal", "key": key, "signal": number}:
                 run = self._held(key)
                 self._check(run)
-                run.signal(number, to)
+                run.signal(number)
             case {"op": "consumed", "key": key, "offset": offset}:
                 run = self._held(key)
                 run.spool.consumed = offset

@@ -20,13 +20,15 @@ from runcept.keeper.system import Portable
 __all__ = ["Run"]
 
 _STREAMS = ("stdout", "stderr")
+_ABOUT = ("key", "pid", "start_time", "boot_id", "meta")
 
 
 class Run:
     """A process that lives, or has ended and is still held: a child as a zombie, so that its pid stays its own.
 
-    A request with `argv` spawns one in a new `directory`, which the daemon removes, also after an OSError.
-    One with `pid` adopts what an earlier keeper spawned; ProcessLookupError where it is gone or another one.
+    A request with `argv` spawns one in a new `directory`, which the daemon removes, also after an OSError; `cgroup` is
+    the directory of the control group that it is to begin in. One with `pid` adopts what an earlier keeper spawned,
+    which may have ended by then; ProcessLookupError where nothing is left of it, or the pid is another's.
     """
 
     def __init__(self, request: dict[str, Any], system: Portable) -> None:
@@ -34,8 +36,9 @@ class Run:
         self.directory: str = request["directory"]
         self.own = "argv" in request
         self.system = system
-        self.about = {name: request.get(name) for name in ("key", "pid", "start_time", "boot_id", "meta")}
+        self.about: dict[str, Any] = {name: request.get(name) for name in _ABOUT}
         self.about["started_at"] = time.time() if self.own else None
+        self.group: str | None = request.get("cgroup")
         self.exit: dict[str, Any] | None = None
         self.reading = self.stuck = self.recorded = False
         self.pid, self.watched = 0, -1
@@ -60,9 +63,10 @@ class Run:
     def _adopt(self, request: dict[str, Any]) -> None:
         self.pid = request["pid"]
         self.watched = self.system.watch(self.pid)
-        if self.ends() or self.system.start_time(self.pid) not in (None, request["start_time"]):
+        if self.system.start_time(self.pid) not in (None, request["start_time"]):
             raise ProcessLookupError(errno.ESRCH, self.key)
-        self._open()
+        self._open()  # before the look: what ends from here on leaves its last output with us
+        self.ends()
 
     def _open(self) -> None:
         for name in _STREAMS:
@@ -74,6 +78,9 @@ class Run:
     def _introduce(self) -> None:
         """In the child, before the exec: no program of ours ever runs without its record."""
         pid = os.getpid()
+        if self.group:
+            with contextlib.suppress(OSError), open(f"{self.group}/cgroup.procs", "w", encoding="ascii") as file:
+                file.write("0")  # itself, cgroups(7); where it may not, it is held together by other means
         self._write("run.json", self.about | {"pid": pid, "start_time": self.system.start_time(pid)})
         for descriptor, name in enumerate(_STREAMS, 1):
             # Opened anew, it shares no O_NONBLOCK with us; read-write, it has no SIGPIPE when we are gone.
@@ -95,7 +102,8 @@ class Run:
             return False
         code = number = None  # where nobody knows, it is not guessed
         with contextlib.suppress(ProcessLookupError, ChildProcessError):
-            status = self.system.peek(self.pid) if self.own else self.system.fate(self.pid, self.watched)
+            start = self.about["start_time"]
+            status = self.system.peek(self.pid) if self.own else self.system.fate(self.pid, self.watched, start)
             if status is None:
                 return False
             code, number = (status, None) if status >= 0 else (None, -status)
@@ -125,12 +133,11 @@ class Run:
             total += moved
         return total
 
-    def signal(self, number: int, to: str) -> None:
-        """Signal the process or its group, right after `ends` was asked; ProcessLookupError where there is nobody."""
-        if self.exit and not (self.own and to == "group"):
+    def signal(self, number: int) -> None:
+        """Signal its group, right after `ends` was asked; ProcessLookupError where there is nobody."""
+        if self.exit and not self.own:
             raise ProcessLookupError(errno.ESRCH, self.key)
-        send = os.killpg if to == "group" else os.kill  # it lives or is held: the number cannot be somebody else's
-        send(self.pid, number)
+        os.killpg(self.pid, number)  # it lives or is held: the number cannot be somebody else's
 
     def close(self) -> None:
         """Close everything, and reap a child, which has ended."""

@@ -8,7 +8,7 @@ import ctypes
 import errno
 import fcntl
 import os
-import signal
+import select
 import socket
 import struct
 
@@ -29,12 +29,13 @@ class Portable:
             return None
         return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
 
-    def watch(self, _pid: int) -> int:
-        """A descriptor that stands for a stranger even where its pid is another's by now, -1 for none."""
+    def watch(self, pid: int) -> int:
+        """A descriptor that is readable once a stranger has ended, -1 for none; ProcessLookupError: it is gone."""
+        self.fate(pid, -1, 0)
         return -1
 
-    def fate(self, pid: int, _watched: int) -> int | None:
-        """How a stranger ended, None before; ProcessLookupError: gone, and nobody tells how."""
+    def fate(self, pid: int, _watched: int, _start_time: int) -> int | None:
+        """How a stranger ended, None before; ProcessLookupError: it has, and nobody tells how."""
         with contextlib.suppress(PermissionError):  # it has become another user's, so it lives
             os.kill(pid, 0)
         return None
@@ -70,20 +71,25 @@ class Linux(Portable):
     def watch(self, pid: int) -> int:
         return os.pidfd_open(pid)
 
-    def fate(self, _pid: int, watched: int) -> int | None:
+    def fate(self, pid: int, watched: int, start_time: int) -> int | None:
+        ended = select.poll()
+        ended.register(watched, select.POLLIN)  # a zombie is readable already, pidfd_open(2)
+        if not ended.poll(0):
+            return None
+        with contextlib.suppress(OSError):  # nobody has reaped it yet: it tells, if it is ours to ask
+            stat = _stat(pid)
+            if int(stat[19]) == start_time and os.geteuid() in {0, os.stat(f"/proc/{pid}").st_uid}:
+                return os.waitstatus_to_exitcode(int(stat[49]))
         info = bytearray(struct.pack("<Q56x", _PIDFD_INFO_EXIT))  # struct pidfd_info: mask first, exit_code last
-        with contextlib.suppress(OSError):  # an older kernel does not know the question, or not of one that is reaped
+        with contextlib.suppress(OSError):  # an older kernel does not know the question
             fcntl.ioctl(watched, _PIDFD_GET_INFO, info)
             mask, status = struct.unpack("<Q52xi", info)
             if mask & _PIDFD_INFO_EXIT:
                 return os.waitstatus_to_exitcode(status)
-        with contextlib.suppress(PermissionError):
-            signal.pidfd_send_signal(watched, 0)
-        return None
+        raise ProcessLookupError(errno.ESRCH, str(pid))
 
     def start_time(self, pid: int) -> int | None:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return int(file.read().rpartition(b")")[2].split()[19])  # field 22 of proc_pid_stat(5): clock ticks
+        return int(_stat(pid)[19])  # field 22: clock ticks since the boot
 
     def children(self) -> set[int]:
         with contextlib.suppress(FileNotFoundError), open("/proc/thread-self/children", encoding="ascii") as file:
@@ -98,3 +104,9 @@ class Linux(Portable):
             if error.errno != errno.EINVAL:  # a file system that does not splice
                 raise
         return super().move(rest, pipe, file, count)
+
+
+def _stat(pid: int) -> list[bytes]:
+    """The fields of proc_pid_stat(5) from the third on: the second may hold anything."""
+    with open(f"/proc/{pid}/stat", "rb") as file:
+        return file.read().rpartition(b")")[2].split()

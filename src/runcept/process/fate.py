@@ -11,6 +11,7 @@ import fcntl
 import os
 import struct
 import sys
+from contextlib import suppress
 
 __all__ = ["Fate"]
 
@@ -39,7 +40,8 @@ class Fate:
             return None
         stat = self._stat()
         if stat:
-            return os.waitstatus_to_exitcode(int(stat[_EXIT_CODE])) if stat[_STATE] in {b"Z", b"X"} else None
+            ended = stat[_STATE] in {b"Z", b"X"} and self._is_ours()
+            return os.waitstatus_to_exitcode(int(stat[_EXIT_CODE])) if ended else None
         return self._remembered()
 
     def _stat(self) -> list[bytes]:
@@ -50,6 +52,12 @@ class Fate:
         except (FileNotFoundError, ProcessLookupError):
             return []
         return fields if int(fields[_START_TIME]) == self._start_time else []
+
+    def _is_ours(self) -> bool:
+        """Of another user's process the kernel says that it ended with 0, whatever it did."""
+        with suppress(OSError):
+            return os.geteuid() in {0, os.stat(f"/proc/{self._pid}").st_uid}
+        return False
 
     def _remembered(self) -> int | None:
         if self._descriptor < 0:

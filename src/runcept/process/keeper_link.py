@@ -159,11 +159,12 @@ class KeeperLink(asyncio.Protocol):
         cwd: str,
         meta: Any = None,
         tag: int = 0,
+        cgroup: str | None = None,
     ) -> HeldRun:
         """Start a program with exactly `env`, in a session of its own; StartError says why that could not be.
 
         `tag`: what marks it and all that it forks (see linux.set_tag): inherited from the keeper, so from its first
-        instant on, and for that one at a time.
+        instant on, and for that one at a time. `cgroup`: the directory of the group that it begins in.
         What it writes is spooled to `directory`, which the keeper makes and the caller removes, after a failure too.
         """
         async with self._spawning:
@@ -179,6 +180,7 @@ class KeeperLink(asyncio.Protocol):
                         cwd=cwd,
                         boot_id=boot_id(),
                         meta=meta,
+                        cgroup=cgroup,
                     )
                 )
             except OSError as error:
@@ -187,18 +189,18 @@ class KeeperLink(asyncio.Protocol):
                 set_tag(self.pid, 0)
 
     async def adopt(self, *, key: str, directory: str, pid: int, start_time: int, meta: Any = None) -> HeldRun:
-        """Let this keeper hold a process that an earlier one spawned; ProcessLookupError where it lives no more.
+        """Let this keeper hold a process that an earlier one spawned, and that may end meanwhile: then `exit` is set.
 
-        Another OSError where its directory is not what it was.
+        ProcessLookupError where nothing is left of it, another OSError where its directory is not what it was.
         """
         if start_time_of(pid) != start_time:
             raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH), key)
         who = {"pid": pid, "start_time": start_time, "boot_id": boot_id()}
         return _held(await self._ask("adopt", key=key, directory=directory, meta=meta, **who))
 
-    async def signal(self, key: str, number: int, *, group: bool = False) -> None:
-        """Signal the main process or its process group; ProcessLookupError where there is nobody."""
-        await self._ask("signal", key=key, signal=int(number), to="group" if group else "process")
+    async def signal(self, key: str, number: int) -> None:
+        """Signal its process group; ProcessLookupError where there is nobody."""
+        await self._ask("signal", key=key, signal=int(number))
 
     async def release(self, key: str) -> int:
         """Let the keeper forget a run that has ended; the final size of its spool.
@@ -220,10 +222,6 @@ class KeeperLink(asyncio.Protocol):
         """Leave on purpose: the keeper does not start the daemon again, and it ends if it holds nothing."""
         await self._ask("goodbye")
         self.close()
-
-    async def shutdown(self) -> None:
-        """Leave where nothing is held any more: a goodbye, which ends the keeper."""
-        await self.goodbye()
 
     def close(self) -> None:
         """Hang up without a word: to the keeper this daemon has died. `on_lost` is not called."""

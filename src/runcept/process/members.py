@@ -15,7 +15,7 @@ from hashlib import blake2b
 from runcept.process import system
 from runcept.process.entry import Entry
 
-__all__ = ["Census", "Member", "census", "members", "members_of", "tag", "tree_of"]
+__all__ = ["Census", "Member", "census", "members", "members_of", "named", "tag", "tree_of"]
 
 _CENSUS_SHARED = 0.005
 """Seconds at least for which `members` uses the last census again: 200 runs that stop at once need few."""
@@ -69,6 +69,11 @@ def tag(marker: Mapping[str, str], home: str = "") -> int:
     return int.from_bytes(blake2b(name.encode(errors="surrogateescape"), digest_size=7).digest())
 
 
+def named(found: Iterable[Member]) -> str:
+    """For a sentence: pids and commands."""
+    return ", ".join(f"pid {member.pid} ({member.command})" for member in found)
+
+
 def tree_of(taken: Census, pid: int) -> dict[int, Entry]:
     """The living of its session and its process group, and all their descendants: also where `pid` itself is gone."""
     found = _with_descendants(taken, _session_and_group(taken, pid), frozenset())
@@ -84,13 +89,14 @@ def members_of(
     *,
     start_time: int | None = None,
     home: str = "",
+    group: Collection[int] = (),
 ) -> list[Member]:
     """What belongs to the run whose main process is, or was, `pid`.
 
-    Its session, its process group, what carries the tag of the run, orphans (children of the keeper that carry the
-    run's `marker` in their environment), what was seen to be one of these before, and all descendants; never the
-    keeper, the daemon, a zombie, or what is in `exclude`: the main processes of other runs. Give the main process's
-    `start_time` where no keeper holds its zombie: its pid may be another's by now.
+    Its session, its process group, the pids of its control `group`, what carries the tag of the run, orphans (children
+    of the keeper that carry the run's `marker` in their environment), what was seen to be one of these before, and all
+    descendants; never the keeper, the daemon, a zombie, or what is in `exclude`: the main processes of other runs. Give
+    the main process's `start_time` where no keeper holds its zombie: its pid may be another's by now.
     """
     known = _lineages.get(pid, set())
     barred = frozenset(exclude) | {keeper_pid, os.getpid()}
@@ -98,6 +104,7 @@ def members_of(
     if pid not in taken.entries or start_time is None or _is(taken, pid, start_time):
         roots = _session_and_group(taken, pid)
     roots += [taken.entries[seen] for seen, started in known if _is(taken, seen, started)]
+    roots += [entry for each in group if (entry := taken.entries.get(each) or system.entry(each))]
     claimed = {entry.pid: entry for entry in _with_descendants(taken, roots, barred)}
     roots += _tagged(taken, tag(marker, home), barred | claimed.keys())
     roots += _marked(taken, keeper_pid, marker, barred | claimed.keys())
@@ -117,6 +124,7 @@ def members(
     *,
     start_time: int | None = None,
     home: str = "",
+    group: Collection[int] = (),
     since: float | None = None,
 ) -> list[Member]:
     """`members_of` a census that others may have asked for: many runs that end at once need few.
@@ -133,7 +141,7 @@ def members(
         serves = _last.taken_at >= since
     if not serves:
         _last = census()
-    return members_of(_last, pid, keeper_pid, marker, exclude, start_time=start_time, home=home)
+    return members_of(_last, pid, keeper_pid, marker, exclude, start_time=start_time, home=home, group=group)
 
 
 _last = Census()

@@ -9,8 +9,9 @@ import socket
 from collections.abc import Collection, Iterable
 
 from runcept.process import system
+from runcept.process.system import command_of
 
-__all__ = ["is_free", "owner_of", "pick_free"]
+__all__ = ["command_of", "is_free", "owner_of", "pick_free"]
 
 _PLACES = (
     (socket.AF_INET, "127.0.0.1"),
@@ -18,6 +19,7 @@ _PLACES = (
     (socket.AF_INET6, "::1"),
     (socket.AF_INET6, "::"),
 )
+_OFFERS = 1000
 _MISSING = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
@@ -31,7 +33,7 @@ def owner_of(port: int) -> tuple[int, str] | None:
     if not holders:
         return None
     pid = min(holders, key=lambda holder: (started[holder], holder))
-    return pid, system.command_of(pid)
+    return pid, command_of(pid)
 
 
 def is_free(port: int) -> bool:
@@ -43,13 +45,17 @@ def is_free(port: int) -> bool:
 
 
 def pick_free(exclude: Collection[int] = ()) -> int:
-    """A port that nobody listens on now and that is not in `exclude`; the kernel's choice, so rarely the same twice."""
-    while True:
+    """A port that nobody listens on now and that is not in `exclude`; the kernel's choice, so rarely the same twice.
+
+    OSError where it offers none such.
+    """
+    for _ in range(_OFFERS):
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
             probe.bind(("127.0.0.1", 0))
             port: int = probe.getsockname()[1]
         if port not in exclude and is_free(port):
             return port
+    raise OSError(errno.EADDRNOTAVAIL, "no port is free")
 
 
 def _places() -> Iterable[tuple[socket.AddressFamily, str]]:

@@ -15,7 +15,7 @@ from runcept.process.members import Member
 __all__ = ["is_in_group", "name_of", "send", "sweep"]
 
 _UNKILLABLE_SECONDS = 5.0
-_POLL_MIN, _POLL_MAX = 0.005, 0.1
+_POLL_MIN, _POLL_MAX = 0.001, 0.1
 _NAMES = {known.value: known.name for known in Signals}
 
 
@@ -59,31 +59,20 @@ def is_in_group(pid: int, leader: int | None) -> bool:
         return True
 
 
-async def sweep(
-    find_members: Callable[[], Collection[Member]], grace_signal: Signals, grace_seconds: float
-) -> list[Member]:
-    """End what `find_members` finds, and return what could not be ended, [] as a rule.
+async def sweep(find_members: Callable[[], Collection[Member]]) -> list[Member]:
+    """SIGKILL to all that `find_members` finds, again and again until it finds nothing; [] as a rule.
 
-    Each process gets the grace signal once, those that appear later too; SIGKILL, again and again, once the grace is
-    over. What is still there 5 s after the first SIGKILL is given up.
+    What is still there after 5 s cannot be killed, and is returned.
     """
     loop = asyncio.get_running_loop()
-    kill_at = loop.time() + grace_seconds
-    told: set[tuple[int, int]] = set()
-    pause = _POLL_MIN
-    while left := find_members():
-        now = loop.time()
-        if now >= kill_at + _UNKILLABLE_SECONDS:
-            return list(left)
+    give_up_at = loop.time() + _UNKILLABLE_SECONDS
+    pause, before = _POLL_MIN, set[Member]()
+    while left := set(find_members()):
+        if loop.time() >= give_up_at:
+            return sorted(left, key=lambda member: member.pid)
         for member in left:
-            if now >= kill_at:
-                send(member, SIGKILL)
-            elif (member.pid, member.start_time) not in told:
-                told.add((member.pid, member.start_time))
-                send(member, grace_signal)
-        if now < kill_at:
-            await asyncio.sleep(min(pause, kill_at - now))
-            pause = min(2 * pause, _POLL_MAX)
-        else:
-            await asyncio.sleep(_POLL_MIN)  # a chain that forks anew is caught by being quicker
+            send(member, SIGKILL)
+        pause = min(2 * pause, _POLL_MAX) if left <= before else _POLL_MIN  # what forks anew is caught by being quicker
+        before = left
+        await asyncio.sleep(pause)
     return []
