@@ -32,7 +32,6 @@ EXAMPLES: tuple[e.RunceptError, ...] = (
     e.CommandIsDirectory("/home/ada/shop"),
     e.WorkingDirectoryUnusable("/home/ada/shop/backend", "no such file or directory"),
     e.SpawnRefused("/home/ada/shop/run.sh", "exec format error"),
-    e.PortTaken(8000, 4711, "node server.js"),
     e.PortTaken(8000, 4711, "node server.js", "web", "/home/ann/shop"),
     e.PreviousRunLives("pid 4711 (dd of=/mnt/disk)"),
     e.EnvironmentActive("/home/ada/shop"),

@@ -166,7 +166,51 @@ def test_a_recycled_pid_is_nobody_of_ours(
         wait_until(lambda: stage.statuses()["web"].state in {"failed", "stopped"})
         view = stage.statuses()["web"]
         assert (view.pid, view.exit_code, view.exit_signal) == (None, None, None)
+        stage.kill(stage.daemons())
+        again = stage.statuses()["web"]
+        assert (again.state, again.pid, again.reason) == (view.state, None, view.reason)
         stage.ask_for("stop", "web")
         assert stage.ask_for("start", "web").ok
         assert stage.ask_for("stop", "web").ok
         assert innocent.poll() is None
+
+
+def test_what_is_stored_as_alive_and_known_to_nobody_is_corrected(stage: Stage) -> None:
+    """No fact about it would ever come, so nobody could ever stop it."""
+    one(stage, 'command = ["sleep", "1000"]')
+    stage.ask_for("start", "web")
+    assert stage.ask_for("stop", "web").ok
+    stage.strike(daemon=True, keeper=True)
+    edit(
+        stage,
+        "UPDATE processes SET life = CAST(json_set(life, '$.state', 'running', '$.pid', ?) AS BLOB)",
+        os.getpid(),
+    )
+    assert stage.statuses()["web"].state == "stopped"
+    assert stage.ask_for("start", "web").ok
+
+
+@pytest.mark.parametrize("name", ["daemon", "keeper"])
+def test_a_socket_that_was_removed_is_made_anew(stage: Stage, name: str) -> None:
+    """Who is still there is found by its lock, and what runs is not lost over it."""
+    one(stage, 'command = ["sleep", "1000"]')
+    before = stage.ask_for("start", "web").processes[0].pid
+    daemons, keepers = stage.daemons(), stage.keepers()
+    (Path(stage.home) / f"{name}.sock").unlink()
+    if name == "keeper":
+        stage.kill(daemons)
+    assert stage.statuses()["web"].pid == before
+    wait_until(lambda: stage.keepers() == keepers)
+    if name == "daemon":
+        assert stage.daemons() == daemons
+
+
+def test_a_daemon_without_its_socket_ends_as_it_should(stage: Stage) -> None:
+    """It says goodbye to the keeper, which starts no other one."""
+    one(stage, 'command = ["sleep", "1000"]')
+    pid = stage.ask_for("start", "web").processes[0].pid
+    ours = [*stage.daemons(), *stage.keepers()]
+    (Path(stage.home) / "daemon.sock").unlink()
+    os.kill(ours[0], signal.SIGTERM)
+    wait_until(lambda: not any(map(is_alive, [*ours, pid])))
+    assert stage.daemons() == []

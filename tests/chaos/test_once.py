@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import pytest
 from tests.chaos.ledger import Ledger
-from tests.chaos.stage import Stage
+from tests.chaos.stage import Stage, is_alive
 from tests.support import wait_until
+
+from runcept.api import messages as m
+from runcept.client.connection import Connection
+from runcept.errors import DaemonUnreachable, RemoteError
 
 
 def at_once(stage: Stage, *requests: str) -> list[Any]:
@@ -89,3 +95,77 @@ def test_stop_reaches_what_is_being_started(stage: Stage) -> None:
         assert stage.ask_for("stop", "steady").ok
         assert not [entry for entry in Ledger(stage).journal() if entry.is_alive()]
     began(stage)
+
+
+SLOW = """stop_timeout = "20s"
+command = "trap 'while [ ! -e go ]; do sleep 0.02; done; exit' TERM; touch up; while :; do sleep 0.02; done"
+"""
+
+
+@pytest.fixture
+def leaving(stage: Stage) -> Iterator[Stage]:
+    """A stage whose daemon is about to end, and waits for `slow`, which ends once there is a file `go`."""
+    stage.write_file(f'[project]\nname = "p"\n[[process]]\nname = "slow"\n{SLOW}')
+    stage.ask_for("start", "slow")
+    wait_until((stage.project / "up").exists)
+    yield stage
+    (stage.project / "go").touch()
+
+
+def test_nothing_is_started_by_a_daemon_that_ends(leaving: Stage) -> None:
+    """It would run on with nobody to look after it; who asks is told."""
+    other = leaving.project.parent / "other"
+    other.mkdir()
+    (other / ".runcept.toml").write_text('[project]\nname = "o"\n[[process]]\nname = "web"\ncommand = "sleep 1000"\n')
+    (daemon,) = leaving.daemons()
+    with ThreadPoolExecutor(1) as pool, Connection(leaving.home) as connection:
+        stop = pool.submit(leaving.ask, "daemon_stop", m.StopDaemon())
+        wait_until(lambda: leaving.statuses()["slow"].state == "stopping")
+        for request in (
+            m.Start(environment=str(other), names=["web"]),
+            m.Restart(environment=str(other), names=["web"]),
+        ):
+            with pytest.raises(RemoteError, match="is stopping"):
+                connection.call(type(request).__name__.lower(), request)
+        with pytest.raises(RemoteError, match="is stopping"):
+            connection.call("activate", m.Activate(environment=str(other)))
+        (leaving.project / "go").touch()
+        assert stop.result().running
+    wait_until(lambda: not is_alive(daemon))
+
+
+def test_an_end_that_was_asked_for_comes_whoever_waits_for_it(leaving: Stage) -> None:
+    """Who has asked leaves (a Ctrl-C) while processes take their time: the daemon ends when they have."""
+    (daemon,) = leaving.daemons()
+    with Connection(leaving.home) as connection, pytest.raises(DaemonUnreachable, match="in time"):
+        connection.call("daemon_stop", m.StopDaemon(), patience=0.5)
+    assert leaving.statuses()["slow"].state == "stopping"
+    (leaving.project / "go").touch()
+    wait_until(lambda: not is_alive(daemon))
+
+
+def test_who_waits_for_what_an_edited_file_drops_is_answered(stage: Stage) -> None:
+    """And everybody else goes on."""
+    stage.write({"steady": 'health_check = "cmd://test -e go"', "client": 'depends_on = ["steady"]'})
+    with ThreadPoolExecutor(1) as pool:
+        start = pool.submit(stage.ask_for, "start", "client")
+        wait_until(lambda: stage.statuses()["client"].state == "pending")
+        stage.write({"steady": 'health_check = "cmd://test -e go"', "other": ""})
+        assert stage.ask_for("start", "other").ok
+        (stage.project / "go").touch()
+        answer = start.result()
+    assert not answer.ok
+    assert [view.name for view in answer.processes] == ["steady"]
+    assert stage.ask_for("deactivate").ok
+
+
+def test_a_process_that_comes_back_into_the_file_goes_on_counting(stage: Stage) -> None:
+    """Its log tells where it was: no two runs have one number."""
+    stage.write({"steady": "", "client": ""})
+    for _ in range(2):
+        stage.ask_for("restart", "client")
+    stage.ask_for("stop", "client")
+    stage.write({"steady": ""})
+    stage.ask_for("restart", "steady")
+    stage.write({"steady": "", "client": ""})
+    assert stage.ask_for("start", "client").processes[0].run == 3

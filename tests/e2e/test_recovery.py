@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 import pytest
+from tests.chaos.stage import is_alive
 from tests.e2e.conftest import BIN, Project
 from tests.support import wait_until
 
@@ -156,7 +157,7 @@ def test_after_a_kill_of_the_keeper_another_one_takes_over(project: Project) -> 
     assert identities(project) == before
     stopped = project.json("stop", "quiet", "counter")
     assert stopped["ok"]
-    assert not psutil.pid_exists(before["quiet"][0]) or not psutil.Process(before["quiet"][0]).is_running()
+    assert not is_alive(before["quiet"][0])
 
 
 def test_after_a_kill_of_both_the_next_command_adopts_what_lives(project: Project) -> None:

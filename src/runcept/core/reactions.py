@@ -39,6 +39,7 @@ __all__ = [
     "stop",
     "stop_newborn",
     "stop_waiting",
+    "taken_in",
     "unwant",
     "wait",
     "wake",
@@ -79,7 +80,7 @@ def want(life: Life, event: ev.StartRequested, context: Context) -> Effects:
 def keep(life: Life, event: ev.StartRequested, context: Context) -> Effects:
     """Up, or on its way: nothing to do but to remember that it is wanted."""
     del event, context
-    life.wanted = True
+    life.wanted, life.kill = True, False
     return []
 
 
@@ -128,6 +129,7 @@ def restart(life: Life, event: ev.RestartRequested, context: Context) -> Effects
     """Up: stop it first."""
     del event, context
     life.wanted = life.restarting = True
+    life.kill = False
     life.stop_reason = "restart requested"
     life.failures, life.restarts = [], 0
     return []
@@ -326,6 +328,18 @@ def after_reboot(life: Life) -> None:
         life.pid, life.health = None, Health.NONE
         _enter(life, State.STOPPED, "the machine was restarted")
     life.wanted = life.restarting = False
+
+
+def taken_in(life: Life, event: ev.Spawned, context: Context) -> None:
+    """It lives, and nothing was stored of it: it was wanted, and it may have been ready."""
+    life.run, life.pid, life.wanted, life.ports = event.run, event.pid, True, event.ports
+    life.started, life.started_at, life.ended_at = context.now, event.at, None
+    life.health = Health.NONE if context.process.health_check is None else Health.UNKNOWN
+    if context.process.kind is Kind.TASK:
+        _enter(life, State.STARTING, "the task has not ended yet")
+    else:
+        life.ready = True
+        _enter(life, State.RUNNING, "")
 
 
 # ------------------------------------------------------------------------------------- after a run is over

@@ -7,8 +7,10 @@ import json
 import logging
 import os
 import signal
+import socket
 import sys
 from collections.abc import Coroutine
+from contextlib import suppress
 from logging.handlers import RotatingFileHandler
 from typing import Any
 
@@ -60,11 +62,12 @@ class Daemon:
         self._performer = SystemPerformer(home, self._engine, database, self._spawn_task)
         self._engine.performer = self._performer
         self._handlers = Handlers(home, self._engine, lambda: self._performer.link.pid, self._performer.capture.clear)
-        self._lasting: list[asyncio.Task[None]] = []
+        self._listener: socket.socket
+        self._server: asyncio.Task[None]
 
     async def run(self) -> None:
         """From the first look at what lives to the last goodbye."""
-        listener = bind(socket_path(self._home))  # first: where this fails, nothing else is begun
+        self._listener = bind(socket_path(self._home))  # first: where this fails, nothing else is begun
         await self._connect()
         await Recovery(self._engine, self._database, self._performer, self._performer.link).run()
         self._engine.record("daemon_started", f"version {runcept.__version__}, pid {os.getpid()}", "supervisor")
@@ -72,12 +75,26 @@ class Daemon:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._asked_to_end)
-        server = self._tasks.create_task(serve(listener, self._handlers, self._spawn_task))
+        loop.add_signal_handler(signal.SIGHUP, self._listen_anew)
+        self._server = self._tasks.create_task(serve(self._listener, self._handlers, self._spawn_task))
         await self._handlers.stopping.wait()
-        os.unlink(socket_path(self._home))
-        server.cancel()
-        listener.close()
+        with suppress(FileNotFoundError):
+            os.unlink(socket_path(self._home))
+        self._hang_up()
         await self._leave()
+
+    def _hang_up(self) -> None:
+        self._server.cancel()
+        self._listener.close()
+
+    def _listen_anew(self) -> None:
+        """SIGHUP: somebody has removed the socket, and found us by our lock."""
+        if os.path.lexists(socket_path(self._home)):
+            return
+        _log.warning("the socket was removed: it is made anew")
+        self._hang_up()
+        self._listener = bind(socket_path(self._home))
+        self._server = self._tasks.create_task(serve(self._listener, self._handlers, self._spawn_task))
 
     async def _connect(self) -> None:
         """Reach the keeper, or start one."""
@@ -178,6 +195,9 @@ def main(home: str, *, foreground: bool = False, again: bool = False) -> int:
     held = lock.acquire(home, "daemon.lock")
     if held is None:
         sys.stderr.write(f"runcept: a daemon for {home} is running already\n")
+        if pid := lock.holder(home, "daemon.lock"):
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGHUP)  # whoever starts a second one has not found the first
         return 0
     if again and (keeper := lock.acquire(home, "keeper.lock")) is not None:
         os.close(keeper)

@@ -78,9 +78,10 @@ class Engine:
             environment.last_activity = self.now()
             self.environments[project.path] = environment
         else:
-            environment.adopt_project(project)
+            environment.adopt_project(project, last_run)
         with self._database.transaction():
             self._save(environment)
+            self._database.save_lives(environment.path, environment.lives.values())
         return environment
 
     def find(self, name: str) -> Environment:
@@ -178,10 +179,10 @@ class Engine:
         for effect in effects:
             if not isinstance(effect, Record):
                 self.performer.perform(environment, effect)
+        self._arm(environment)
         if changed:
             for watcher in list(self._watchers):
                 watcher(environment)
-        self._arm(environment)
 
     def _save(self, environment: Environment) -> None:
         self._database.save_environment(environment.project, environment.environ, environment.activated_at)
@@ -215,8 +216,7 @@ class Engine:
         for path in [path for path, deadline in self._deadlines.items() if deadline <= now]:
             environment = self.environments[path]
             effects, probes = environment.tick(now)
-            if effects:
-                self._settle(environment, effects, "supervisor")
+            self._settle(environment, effects, "supervisor")
             for due in probes:
                 self.performer.probe(environment, due)
             if idle := environment.idle(now):

@@ -59,8 +59,8 @@ class Environment:
         """The processes that somebody wants to run."""
         return [name for name, life in self.lives.items() if life.wanted]
 
-    def adopt_project(self, project: Project) -> None:
-        """Take over an edited file.
+    def adopt_project(self, project: Project, last_run: Callable[[str], int]) -> None:
+        """Take over an edited file; `last_run` tells from which number a process goes on that is new in it.
 
         What is up stays as it is until it is restarted; what is up and was removed from the file stays until it is
         stopped, without dependencies of its own.
@@ -73,7 +73,8 @@ class Environment:
         ]
         merged = msgspec.structs.replace(project, processes=(*project.processes, *kept))
         if merged != self.project:
-            self.supervisor = Supervisor(merged, self.lives.values(), self._jitter)
+            new = [Life(name=name, run=last_run(name)) for name in names - self.lives.keys()]
+            self.supervisor = Supervisor(merged, [*self.lives.values(), *new], self._jitter)
 
     # -------------------------------------------------------------------------------------------- events
 

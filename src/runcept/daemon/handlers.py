@@ -57,9 +57,9 @@ def load_environment(home: str, engine: Engine, path: str) -> Environment:
     return engine.add(project, lambda name: last_run(log_path(project.path, name)))
 
 
-def last_run(path: str) -> int:
-    """The number of the last run that a log tells of; 0 where it tells of none."""
-    return max((line.run or 0 for line in read({"": path}, lines=1, stream="runcept").lines), default=0)
+def last_run(path: str, reach: int | None = None) -> int:
+    """The number of the last run that a log, or the last `reach` bytes of it, tells of; 0 where it tells of none."""
+    return max((line.run or 0 for line in read({"": path}, lines=1, stream="runcept", reach=reach).lines), default=0)
 
 
 class Handlers:
@@ -80,6 +80,8 @@ class Handlers:
         self._started = engine.now()
         self.stopping = asyncio.Event()
         """The daemon is to end, after the answer to `daemon_stop` was sent."""
+        self._is_leaving = False
+        """It has begun to end: nothing is started any more."""
         self.methods: Mapping[str, Callable[[Any, Notify], Awaitable[Any]]] = {
             "activate": self.activate,
             "deactivate": self.deactivate,
@@ -101,7 +103,7 @@ class Handlers:
 
     async def activate(self, params: m.Activate, notify: Notify) -> m.Outcome:
         """Start what the project file says."""
-        environment = self._current(params.environment)
+        environment = self._to_start_in(params.environment)
         plan = environment.supervisor.plan
         names = plan.select(params.names) if params.names else plan.autostarted()
         was_active = environment.is_active
@@ -113,7 +115,7 @@ class Handlers:
 
     async def start(self, params: m.Start, notify: Notify) -> m.Outcome:
         """Start the named processes and what they need."""
-        environment = self._current(params.environment)
+        environment = self._to_start_in(params.environment)
         names = environment.supervisor.plan.select(params.names)
         self._engine.capture(environment, params.environ, activated=False)
         self._engine.touch(environment, params.actor)
@@ -121,7 +123,7 @@ class Handlers:
 
     async def restart(self, params: m.Restart, notify: Notify) -> m.Outcome:
         """Stop and start the named processes."""
-        environment = self._current(params.environment)
+        environment = self._to_start_in(params.environment)
         names = environment.supervisor.plan.select(params.names)
         if params.dependents:
             names = environment.supervisor.with_running_dependents(names)
@@ -195,19 +197,20 @@ class Handlers:
         good: Callable[[str], bool],
     ) -> m.Outcome:
         """Begin, wait until every name is done or the time is up, and say what came of it."""
-        if self.stopping.is_set():
-            raise DaemonStopping
         unwatch = self._engine.watch(self._reporter(environment, names, notify)) if params.progress else None
+
+        def is_over() -> bool:  # what an edited file drops meanwhile is nobody's to wait for
+            return all(done(name) for name in names if name in environment.lives)
+
         try:
             begin()
-            finished = not params.wait or await self._engine.wait_until(
-                lambda: all(done(name) for name in names), params.timeout
-            )
+            finished = not params.wait or await self._engine.wait_until(is_over, params.timeout)
         finally:
             if unwatch is not None:
                 unwatch()
-        views = self._views(environment, names, self._measure([environment]))
-        bad = params.wait and not all(good(name) for name in names)
+        lives = environment.lives
+        views = self._views(environment, filter(lives.__contains__, names), self._measure([environment]))
+        bad = params.wait and not all(name in lives and good(name) for name in names)
         return m.Outcome(environment=environment.path, processes=views, ok=not bad, timed_out=not finished)
 
     def _reporter(
@@ -220,7 +223,7 @@ class Handlers:
         def report(changed: Environment) -> None:
             if changed is not environment:
                 return
-            for name in chosen:
+            for name in filter(environment.lives.__contains__, chosen):
                 life = environment.lives[name]
                 facts = (life.state, life.health, life.reason, life.run)
                 if shown.get(name) != facts:
@@ -323,6 +326,7 @@ class Handlers:
     async def daemon_stop(self, params: m.StopDaemon, notify: Notify) -> m.DaemonStatus:
         """End, with the processes or without."""
         status = await self.daemon_status(m.NoParams(), notify)
+        self._is_leaving = True
         if params.processes:
             limit = _KILL_SECONDS if params.kill else _NO_LIMIT
             await self.kill_all(m.KillAll(timeout=limit, kill=params.kill, actor=params.actor), notify)
@@ -339,6 +343,12 @@ class Handlers:
         """A known environment; a path that holds a project file becomes known by being asked for."""
         if name in self._engine.environments or not name.startswith("/"):
             return self._engine.find(name)
+        return self._current(name)
+
+    def _to_start_in(self, name: str) -> Environment:
+        """The same, unless the daemon ends: what was started then would outlive it."""
+        if self._is_leaving:
+            raise DaemonStopping
         return self._current(name)
 
     def _current(self, name: str) -> Environment:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -20,9 +20,10 @@ from runcept.core import effects as fx
 from runcept.core import events as ev
 from runcept.core.life import Life
 from runcept.core.model import State
-from runcept.core.reactions import after_reboot
+from runcept.core.reactions import Context, after_reboot, taken_in
 from runcept.daemon.capture import Note
 from runcept.daemon.engine import Engine
+from runcept.daemon.environment import Environment
 from runcept.daemon.handlers import last_run, load_environment
 from runcept.daemon.performer import GROUP, PORTS, Run, SystemPerformer
 from runcept.database.queries import Database, StoredRun
@@ -36,6 +37,7 @@ __all__ = ["Recovery"]
 _log = logging.getLogger(__name__)
 _CATCH_UP_SECONDS = 0.5
 """For what has ended meanwhile to be told, with its last output, before the first client is answered."""
+_REACH = 1 << 20
 _T = TypeVar("_T")
 
 
@@ -52,42 +54,59 @@ class Recovery:
 
     async def run(self) -> None:
         """Take over what lives, end what has ended, start what is due."""
-        rebooted = self._database.last_boot() not in {None, boot_id()}
-        with self._database.transaction():
-            self._database.save_boot(boot_id())
         self._performer.clear_away()
-        for stored in self._database.environments():
-            environment = self._engine.restore(stored)
-            for life in environment.lives.values():
-                if rebooted:
-                    after_reboot(life)
-                environment.watch_health(life, self._engine.now())  # before output that makes ready is moved
+        self._restore()
         known = self._database.unreleased_runs()
         for stored_run in known:
-            try:
-                await self._take_over(stored_run)
-            except Exception:  # noqa: BLE001
-                # A defect in one run's recovery must not leave all the others without a daemon.
-                _log.exception("%s could not be taken over", stored_run.key)
+            await self._guarded(stored_run.key, self._take_over(stored_run))
         keys = {stored_run.key for stored_run in known}
         for key, entry in self._held.items():
             if self._database.is_released(key):
                 await self._performer.drop(key)
             elif key not in keys:
-                await self._take_in(key, entry)
+                await self._guarded(key, self._take_in(key, entry))
         for environment in list(self._engine.environments.values()):
+            self._give_up_unknown(environment)
             self._engine.resume(environment)
         await self._engine.wait_until(lambda: all(map(self._is_told, self._ended)), _CATCH_UP_SECONDS)
 
+    def _restore(self) -> None:
+        """What was stored; where the machine was restarted since, what is true now, which is stored at once."""
+        rebooted = self._database.last_boot() not in {None, boot_id()}
+        with self._database.transaction():
+            self._database.save_boot(boot_id())
+            for stored in self._database.environments():
+                environment = self._engine.restore(stored)
+                for life in environment.lives.values():
+                    if rebooted:
+                        after_reboot(life)
+                    environment.watch_health(life, self._engine.now())  # before output that makes ready is moved
+                if rebooted:
+                    self._database.save_lives(environment.path, environment.lives.values())
+
+    @staticmethod
+    async def _guarded(key: str, work: Awaitable[None]) -> None:
+        try:
+            await work
+        except Exception:  # noqa: BLE001
+            # A defect in one run's recovery must not leave all the others without a daemon.
+            _log.exception("%s could not be taken over", key)
+
+    def _give_up_unknown(self, environment: Environment) -> None:
+        """What is stored as alive, and of whose run nobody knows: no fact about it would ever come."""
+        for life in list(environment.lives.values()):
+            if life.is_up and self._performer.find(environment, life.name, life.run) is None:
+                self._engine.post(environment, ev.Lost(life.name, life.run, "nothing is known of its last run"))
+
     @staticmethod
     def _is_told(run: Run) -> bool:
-        life = run.environment.lives[run.name]
-        return life.run != run.number or life.ended_at is not None
+        life = run.environment.lives.get(run.name)
+        return life is None or life.run != run.number or life.ended_at is not None
 
     async def take_back(self, run: Run) -> None:
         """One run of this daemon, after its keeper was killed and another one started."""
-        life = run.environment.lives[run.name]
-        if run.number != life.run or not life.is_up:
+        life = run.environment.lives.get(run.name)
+        if life is None or run.number != life.run or not life.is_up:
             return  # it is over
         if run.in_keeper or (not run.begun.is_set() and not run.is_cut_off):
             return  # the new keeper has spawned it meanwhile, or is about to
@@ -110,6 +129,9 @@ class Recovery:
             return
         if environment is None or life is None:
             _log.warning("%s: its environment or process is not known any more", stored.key)
+            await self._performer.drop(stored.key)
+            with self._database.transaction():
+                self._database.release_run(stored.key)
             return
         run = Run(stored.key, environment, stored.process, stored.run)
         self._identify(run, stored)
@@ -172,8 +194,14 @@ class Recovery:
 
     @staticmethod
     def _unlogged_start(run: Run) -> Note | None:
-        """The record that every line of the run comes after, where the earlier daemon did not live to write it."""
-        if run.is_logged or last_run(log_path(run.environment.path, run.name)) >= run.number:
+        """The record that every line of the run comes after, where the earlier daemon did not live to write it.
+
+        Then the last record of the log is another run's. Where there is none within reach, there are lines of this one.
+        """
+        path = log_path(run.environment.path, run.name)
+        if run.is_logged or last_run(path, _REACH) >= run.number:
+            return None
+        if os.path.exists(path) and os.path.getsize(path) > _REACH and not last_run(path, _REACH):
             return None
         return Note("started", f"run {run.number}, pid {run.pid}", {"run": run.number, "pid": run.pid})
 
@@ -246,15 +274,16 @@ class Recovery:
         if name not in environment.lives or environment.lives[name].is_up:
             _log.warning("%s: pid %s runs on unmanaged: %s does not expect it", key, entry.pid, path)
             return
-        life = environment.lives[name]
-        life.run, life.pid, life.wanted, life.state, life.reason = number, entry.pid, True, State.RUNNING, ""
-        life.started, life.started_at = self._engine.now(), entry.started_at
-        environment.watch_health(life, self._engine.now())
-        with self._database.transaction():
-            self._database.begin_run(key, path, name, number)
-            self._database.spawned_run(key, entry.pid, entry.start_time, boot_id(), entry.started_at or time.time())
         run = Run(key, environment, name, number)
         self._remember(run, meta)
+        life, now, at = environment.lives[name], self._engine.now(), entry.started_at or time.time()
+        context = Context(process=environment.project.process(name), now=now, jitter=0.0)
+        taken_in(life, ev.Spawned(name, number, entry.pid, at, run.ports), context)
+        environment.watch_health(life, now)
+        with self._database.transaction():
+            self._database.begin_run(key, path, name, number)
+            self._database.spawned_run(key, entry.pid, entry.start_time, boot_id(), at)
+            self._database.save_lives(path, [life])
         self._performer.know(run)
         await self._is_held(run, life)
 

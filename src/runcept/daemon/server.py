@@ -95,6 +95,8 @@ class _Client:
         self._reader = reader
         self._writer = writer
         self._handlers = handlers
+        self._resolved: set[asyncio.Task[None]] = set()
+        """Those that do more than wait: they end what they have begun, whoever listens."""
 
     async def run(self) -> None:
         try:
@@ -106,7 +108,7 @@ class _Client:
                     task = requests.create_task(self._answer(line))
                     under_way.add(task)
                     task.add_done_callback(under_way.discard)
-                for task in under_way:  # the client has gone: nobody waits for these
+                for task in under_way - self._resolved:  # the client has gone: nobody waits for these
                     task.cancel()
         finally:
             self._writer.close()
@@ -146,6 +148,9 @@ class _Client:
             params = msgspec.json.decode(request.params, type=operation.params)
         except (msgspec.DecodeError, RecursionError) as error:
             raise BadRequest(f"{request.method}: {error}") from error
+
+        if operation.destructive and (task := asyncio.current_task()):
+            self._resolved.add(task)
 
         def notify(view: ProcessView) -> None:
             self._send(encode_notification("progress", Progress(request=request.id, process=view)))

@@ -167,7 +167,12 @@ class Host:
         connection = caller.connection
         connection.setblocking(True)  # for the child: this is a property of what both have open
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # the child's are not for our handlers
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:  # no process is left, or no memory: the caller may have more luck
+            signal.pthread_sigmask(signal.SIG_SETMASK, [])
+            self._refuse(caller)
+            return
         if pid == 0:
             run_and_exit(request, connection.fileno())
         signal.pthread_sigmask(signal.SIG_SETMASK, [])

@@ -63,20 +63,25 @@ class Keeper:
 
     def _open(self, path: str) -> None:
         """Listen at `path` and for signals. Whatever is at `path` is a dead keeper's: the living one has the lock."""
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
-        self.listener = socket.socket(socket.AF_UNIX)
-        self.listener.bind(path)
-        os.chmod(path, 0o600)  # before it listens nobody can connect
-        self.listener.listen()
+        self.path = path
+        self._bind()
         self.signals, wakeup = os.pipe()
-        for descriptor in (self.listener.fileno(), self.signals, wakeup):
+        for descriptor in (self.signals, wakeup):
             os.set_blocking(descriptor, False)
-        self.control.register(self.listener, selectors.EVENT_READ, self._accept)
         self.control.register(self.signals, selectors.EVENT_READ, self._signalled)
         signal.set_wakeup_fd(wakeup)
         for name in ("CHLD", "TERM", "HUP", "INT", "QUIT", "PIPE", "TSTP"):
             signal.signal(signal.Signals[f"SIG{name}"], lambda _number, _frame: None)
+
+    def _bind(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.path)
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(self.path)
+        os.chmod(self.path, 0o600)  # before it listens nobody can connect
+        self.listener.listen()
+        self.listener.setblocking(False)
+        self.control.register(self.listener, selectors.EVENT_READ, self._accept)
 
     def _look(self, ready: set[Run]) -> None:
         """Take what these have written."""
@@ -148,8 +153,16 @@ class Keeper:
         return run.spool.size
 
     def _signalled(self) -> None:
-        """SIGTERM ends a keeper that holds nothing. SIGCHLD is of runs, daemon or orphans; one look serves a burst."""
-        self.done = signal.SIGTERM in os.read(self.signals, 4096) and not self.runs
+        """SIGTERM ends a keeper that holds nothing, SIGHUP is of somebody who does not find its socket.
+
+        SIGCHLD is of runs, daemon or orphans; one look serves a burst.
+        """
+        numbers = os.read(self.signals, 4096)
+        self.done |= signal.SIGTERM in numbers and not self.runs
+        if signal.SIGHUP in numbers and not os.path.lexists(self.path):
+            self.control.unregister(self.listener)
+            self.listener.close()
+            self._bind()
         self.again_at = min(self.again_at, self.looked_at + 0.005)
 
     def _accept(self) -> None:
@@ -253,6 +266,8 @@ def main(home: str, path: str, bound: str = "67108864", alone: str = "10", syste
     except BlockingIOError:
         sys.stderr.write(f"another keeper holds {home}\n")
         return 3
+    os.truncate(lock, 0)
+    os.write(lock, b"%d\n" % os.getpid())
     raise_file_limit()
     Keeper(lock, Linux() if system == "linux" else Portable(), int(bound), int(alone)).run(path)
     with contextlib.suppress(FileNotFoundError):

@@ -18,6 +18,8 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from signal import SIGHUP
 from typing import Any
 
 import msgspec
@@ -323,15 +325,23 @@ class _Starting:
         as_we_were = ["/bin/sh", "-c", f'ulimit -S -n {files}; exec "$@"', "keeper"]  # whose children are to be so
         self._command = [*as_we_were, sys.executable, "-I", "-S", "-X", "utf8", program, home, path, *options]
         self._log = os.path.join(home, "logs", "keeper.log")
+        self._lock = os.path.join(home, "keeper.lock")
         self._keeper: subprocess.Popen[bytes] | None = None
 
     def attend(self) -> None:
         """Start one, and another where that one found a keeper that is on its way in or out; KeeperLost: it failed."""
         status = self._keeper.returncode if self._keeper is not None else _LOCKED
         if status == _LOCKED:
+            if self._keeper is not None:
+                self._call()
             self._keeper = self._start()
         elif status is not None:
             raise KeeperLost(f"it ended at once with status {status}")
+
+    def _call(self) -> None:
+        """A keeper whose socket was removed makes it anew when it is told that it was not found."""
+        with suppress(OSError, ValueError), open(self._lock, encoding="ascii") as file:
+            os.kill(int(file.read()), SIGHUP)
 
     def _start(self) -> subprocess.Popen[bytes]:
         """Start it to outlive us: own session, nothing of ours open. A thread reaps it if it ends before us."""

@@ -39,6 +39,8 @@ class Census:
     children: dict[int, list[Entry]] = field(default_factory=lambda: defaultdict(list))
     groups: dict[int, list[Entry]] = field(default_factory=lambda: defaultdict(list))
     sessions: dict[int, list[Entry]] = field(default_factory=lambda: defaultdict(list))
+    tags: dict[int, list[Entry]] | None = None
+    """By tag, where somebody has asked for it."""
     strays: list[Entry] = field(default_factory=list)
     """Those whose parent was gone before it could be looked at."""
     taken_at: float = 0.0
@@ -172,7 +174,12 @@ def _marked(taken: Census, keeper_pid: int, marker: Mapping[str, str], known: Co
 
 def _tagged(taken: Census, number: int, known: Collection[int]) -> Iterable[Entry]:
     """Whatever was forked below its main process, which no fork, exec, session or empty environment hides."""
-    return [entry for entry in taken.entries.values() if entry.pid not in known and system.tag_of(entry.pid) == number]
+    if taken.tags is None:
+        taken.tags = defaultdict(list)
+        for entry in taken.entries.values():
+            if found := system.tag_of(entry.pid):
+                taken.tags[found].append(entry)
+    return [entry for entry in taken.tags.get(number, ()) if entry.pid not in known]
 
 
 def _is(taken: Census, pid: int, start_time: int) -> bool:

@@ -53,7 +53,7 @@ async def probe(check: HealthCheck, *, cwd: str, env: Mapping[str, str], shell: 
                     raise ValueError("a log:// check is answered by the log")
     except TimeoutError:
         ok, detail = False, f"no answer within {format_duration(check.timeout)} from {_short(check.url)}"
-    except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
+    except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, UnicodeError) as error:
         ok, detail = False, f"{_short(check.url)} {_reason(error)}"
     return ProbeResult(ok, detail, time.monotonic() - begun)
 
@@ -174,7 +174,7 @@ def _reason(error: Exception) -> str:
     match error:
         case ConnectionRefusedError():
             return "refused the connection"
-        case socket.gaierror():
+        case socket.gaierror() | UnicodeError():  # of a name that cannot be one, RFC 3490
             return "has a host name that cannot be resolved"
         case ssl.SSLError():
             return f"does not do TLS as it should: {error.reason or error}"

@@ -26,37 +26,40 @@ class Usage:
     memory_bytes: int
     """Resident, summed over its processes: what they share counts for each."""
     cpu_percent: float | None
-    """Of one core, since the sample before; None in the first."""
+    """Of one core, since the sample before of the main process; None in the first."""
     ports: tuple[int, ...]
     """TCP ports, ascending, that one of its processes listens on."""
     pids: tuple[int, ...]
 
 
 class Sampler(Generic[Key]):
-    """Remembers the sample before, which CPU time is counted from."""
+    """Remembers the sample before of each process, which its CPU time is counted from."""
 
     def __init__(self) -> None:
-        self._before: dict[tuple[int, int], float] = {}
-        self._taken_at: float | None = None
+        self._before: dict[tuple[int, int], tuple[float, float]] = {}
+        """By pid and start time: when it was looked at, and its CPU seconds then."""
 
-    def sample(self, leaders: Mapping[Key, int], *, with_ports: bool = True) -> dict[Key, Usage]:
+    def sample(self, leaders: Mapping[Key, int]) -> dict[Key, Usage]:
         """The usage of each key's process tree, by the pid of its main process. What has ended uses nothing."""
         if not leaders:
             return {}
         taken = census()
         trees = {key: tree_of(taken, pid) for key, pid in leaders.items()}
         everyone = [pid for tree in trees.values() for pid in tree]
-        holders = system.listening(everyone) if with_ports and everyone else {}
-        usages = {key: self._usage(taken, tree, holders) for key, tree in trees.items()}
-        self._before = {(e.pid, e.start_time): e.cpu_seconds for tree in trees.values() for e in tree.values()}
-        self._taken_at = taken.taken_at
+        holders = system.listening(everyone) if everyone else {}
+        usages = {key: self._usage(taken, pid, trees[key], holders) for key, pid in leaders.items()}
+        living = {(entry.pid, entry.start_time) for entry in taken.entries.values()}
+        now = {(e.pid, e.start_time): (taken.taken_at, e.cpu_seconds) for tree in trees.values() for e in tree.values()}
+        self._before = {who: before for who, before in self._before.items() if who in living} | now
         return usages
 
-    def _usage(self, taken: Census, tree: Mapping[int, Entry], holders: Mapping[int, set[int]]) -> Usage:
+    def _usage(self, taken: Census, pid: int, tree: Mapping[int, Entry], holders: Mapping[int, set[int]]) -> Usage:
         percent = None
-        if self._taken_at is not None and taken.taken_at > self._taken_at:
-            used = sum(e.cpu_seconds - self._before.get((e.pid, e.start_time), 0.0) for e in tree.values())
-            percent = round(max(0.0, used) / (taken.taken_at - self._taken_at) * 100, 1)
+        leader = tree.get(pid)
+        before = self._before.get((leader.pid, leader.start_time)) if leader is not None else None
+        if before is not None and taken.taken_at > before[0]:  # what is new since then has used all of it since then
+            used = sum(e.cpu_seconds - self._before.get((e.pid, e.start_time), (0.0, 0.0))[1] for e in tree.values())
+            percent = round(max(0.0, used) / (taken.taken_at - before[0]) * 100, 1)
         return Usage(
             memory_bytes=sum(entry.memory_bytes for entry in tree.values()),
             cpu_percent=percent,
