@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.chaos.ledger import Ledger
 from tests.chaos.stage import Stage, is_alive
 from tests.support import wait_until
+
+from runcept.api import messages as m
 
 CHAIN = """
 import os, time
@@ -212,3 +216,41 @@ def test_what_cannot_be_killed_is_named_and_started_no_second_time(stage: Stage)
     wait_until(lambda: stage.ask_for("start", "web").ok, seconds=30)
     stage.strike(daemon=True, keeper=True)
     stage.kill([view.pid for view in stage.statuses().values() if view.pid])
+
+
+def test_status_shows_all_that_lives_of_a_process(stage: Stage) -> None:
+    """Its children below it, and behind them what has left its parent, its session and its environment."""
+    (stage.project / "family.py").write_text("""
+import os, subprocess, sys, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        os.execve("/bin/sleep", ["sleep", "1001"], {})
+    os._exit(0)
+os.wait()
+child = subprocess.Popen(["sh", "-c", "sleep 1002 & sleep 1003"])
+time.sleep(1000)
+""")
+    one(stage, f'command = ["{sys.executable}", "-I", "-S", "family.py"]\nstop_timeout = "100ms"')
+    pid = stage.ask_for("start", "web").processes[0].pid
+
+    def tree() -> list[Any]:
+        (view,) = stage.ask("status", m.Status(environment=str(stage.project), tree=True)).processes
+        return list(view.tree)
+
+    wait_until(lambda: len(tree()) == 5)
+    (main, shell, *sleepers, stray) = tree()
+    assert (main.pid, main.parent, main.command) == (pid, None, f"{sys.executable} -I -S family.py")
+    assert (shell.parent, shell.command) == (pid, "sh -c sleep 1002 & sleep 1003")
+    assert {(each.parent, each.command) for each in sleepers} == {(shell.pid, "sleep 1002"), (shell.pid, "sleep 1003")}
+    assert (stray.parent, stray.command) == (None, "sleep 1001")
+    printed = subprocess.run(
+        [Path(sys.executable).parent / "runcept", "status", "web"],
+        cwd=stage.project,
+        env={**os.environ, "RUNCEPT_HOME": stage.home},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert f"{stray.pid}  sleep 1001  (has left its parent)" in printed
+    assert f"    {sleepers[0].pid}  {sleepers[0].command}" in printed

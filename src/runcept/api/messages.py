@@ -98,6 +98,9 @@ class Deactivate(Waiting, frozen=True, kw_only=True):
 class Status(OfEnvironment, frozen=True, kw_only=True):
     """One environment and its processes."""
 
+    tree: bool = False
+    """Say of each what lives of it."""
+
 
 class ClearLogs(OfEnvironment, frozen=True, kw_only=True):
     """Remove what is in the logs of processes, of the project file or of those that it had before."""

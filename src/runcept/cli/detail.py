@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+
+import msgspec
 
 from runcept.cli.invocation import Invocation
 from runcept.cli.layout import Cell, print_cells
 from runcept.cli.present import address, look, remark, short_path
+from runcept.cli.printable import printable
 from runcept.core.views import EnvironmentView, Health, ProcessView
 from runcept.units import format_duration, format_size
-
-if TYPE_CHECKING:
-    from psutil import Process
 
 __all__ = ["print_detail"]
 
@@ -31,10 +30,11 @@ def print_detail(invocation: Invocation, view: ProcessView, owner: EnvironmentVi
     for key, value in _facts(view):
         if value.text:
             print_cells(invocation, [Cell(f"  {key.ljust(_KEY_WIDTH)}  ", "dim"), value])
-    if view.pid is not None:
-        room = invocation.surroundings.width - _KEY_WIDTH - 4 if invocation.drawn else None
-        for line in _tree(view.pid):
-            print_cells(invocation, [Cell(f"  {'tree'.ljust(_KEY_WIDTH)}  ", "dim"), Cell(line[:room])])
+    room = invocation.surroundings.width - _KEY_WIDTH - 4 if invocation.drawn else None
+    for number, line in enumerate(_tree(view)):
+        key = "" if number else "tree"
+        shown_line = line if room is None or len(line) <= room else line[: room - 1] + "…"
+        print_cells(invocation, [Cell(f"  {key.ljust(_KEY_WIDTH)}  ", "dim"), Cell(shown_line)])
 
 
 def _facts(view: ProcessView) -> Iterator[tuple[str, Cell]]:
@@ -82,18 +82,16 @@ def _local(instant: str | None) -> str:
     return datetime.fromisoformat(instant).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _tree(pid: int) -> list[str]:
-    """The process and all that it started, one a line, indented by descent; empty where it has no children."""
-    import psutil
-
-    try:
-        root = psutil.Process(pid)
-        return [*_descent(root, 0)] if root.children() else []
-    except psutil.Error:  # it ended meanwhile
+def _tree(view: ProcessView) -> list[str]:
+    """What lives of it, one a line, indented by descent; empty where that is the main process alone."""
+    tree = [] if isinstance(view.tree, msgspec.UnsetType) else view.tree
+    if [each.pid for each in tree] == [view.pid]:
         return []
-
-
-def _descent(process: Process, depth: int) -> Iterator[str]:
-    yield f"{'  ' * depth}{process.pid}  {' '.join(process.cmdline()) or process.name()}"
-    for child in process.children():
-        yield from _descent(child, depth + 1)
+    depths: dict[int, int] = {}
+    lines = []
+    for each in tree:
+        depth = depths[each.pid] = 0 if each.parent is None else depths[each.parent] + 1
+        has_left = each.parent is None and each.pid != view.pid
+        command = printable(" ".join(each.command.split()), color=False)
+        lines.append(f"{'  ' * depth}{each.pid}  {command}{'  (has left its parent)' if has_left else ''}")
+    return lines

@@ -10,6 +10,7 @@ from runcept.units import instant
 
 __all__ = [
     "Counts",
+    "Descendant",
     "EnvironmentView",
     "Health",
     "ProcessView",
@@ -48,6 +49,17 @@ class ProcessView(msgspec.Struct, frozen=True):
     urls: list[str] = []
     depends_on: list[str] = []
     log_path: str = ""
+    tree: list[Descendant] | msgspec.UnsetType = msgspec.UNSET
+    """All that lives of it, parents first; only where it was asked for."""
+
+
+class Descendant(msgspec.Struct, frozen=True):
+    """One living process of a run."""
+
+    pid: int
+    parent: int | None
+    """Its parent, where that is of the run as well; null for the main process, and for what has left its parent."""
+    command: str
 
 
 class Usage(msgspec.Struct, frozen=True):

@@ -61,7 +61,7 @@ class Daemon:
         self._engine = Engine(asyncio.get_running_loop(), database)
         self._performer = SystemPerformer(home, self._engine, database, self._spawn_task)
         self._engine.performer = self._performer
-        self._handlers = Handlers(home, self._engine, lambda: self._performer.link.pid, self._performer.capture.clear)
+        self._handlers = Handlers(home, self._engine, self._performer)
         self._listener: socket.socket
         self._server: asyncio.Task[None]
 

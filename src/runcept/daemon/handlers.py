@@ -15,9 +15,10 @@ from runcept.config.project import load_project
 from runcept.config.settings import load_settings
 from runcept.core.life import Life
 from runcept.core.model import State
-from runcept.core.views import EnvironmentView, ProcessView, Usage, environment_view, process_view
+from runcept.core.views import Descendant, EnvironmentView, ProcessView, Usage, environment_view, process_view
 from runcept.daemon.engine import Engine
 from runcept.daemon.environment import Environment
+from runcept.daemon.performer import SystemPerformer
 from runcept.errors import ConfigUnreadable, DaemonStopping, EnvironmentNotFound, LogNotRemovable
 from runcept.logs.reader import read
 from runcept.paths import PROJECT_FILE, log_path, socket_path
@@ -69,14 +70,12 @@ class Handlers:
         self,
         home: str,
         engine: Engine,
-        keeper_pid: Callable[[], int],
-        clear_log: Callable[[str], Awaitable[None]],
+        performer: SystemPerformer,
     ) -> None:
         self._home = home
         self._engine = engine
         self._sampler: resources.Sampler[int] = resources.Sampler()
-        self._keeper_pid = keeper_pid
-        self._clear_log = clear_log
+        self._performer = performer
         self._started = engine.now()
         self.stopping = asyncio.Event()
         """The daemon is to end, after the answer to `daemon_stop` was sent."""
@@ -239,7 +238,29 @@ class Handlers:
         del notify
         environment = self._shown(params.environment)
         self._engine.touch(environment, params.actor)
-        return self._environment_view(environment, self._measure([environment]))
+        view = self._environment_view(environment, self._measure([environment]))
+        if not params.tree:
+            return view
+        trees = [msgspec.structs.replace(each, tree=self._tree(environment, each)) for each in view.processes or []]
+        return msgspec.structs.replace(view, processes=trees)
+
+    def _tree(self, environment: Environment, view: ProcessView) -> list[Descendant]:
+        """What lives of a process, each behind its parent, the main process first."""
+        run = self._performer.find(environment, view.name, view.run or 0)
+        living = {member.pid: member for member in self._performer.members(run)} if run is not None else {}
+        children: dict[int | None, list[int]] = {}
+        for pid in sorted(living, reverse=True):
+            parent = living[pid].parent
+            is_below = parent in living and pid != view.pid
+            children.setdefault(parent if is_below else None, []).append(pid)
+        waiting: list[tuple[int, int | None]] = [(pid, None) for pid in children.get(None, ())]
+        waiting.sort(key=lambda each: each[0] == view.pid)  # the last is taken first
+        found = []
+        while waiting:
+            pid, above = waiting.pop()
+            found.append(Descendant(pid, above, living[pid].command))
+            waiting += [(child, pid) for child in children.get(pid, ())]
+        return found
 
     async def list_processes(self, params: m.Status, notify: Notify) -> m.ProcessList:
         """The processes of one environment."""
@@ -255,7 +276,7 @@ class Handlers:
         for name in params.names:
             log = log_path(path, name)
             try:
-                await self._clear_log(log)
+                await self._performer.capture.clear(log)
             except OSError as error:
                 raise LogNotRemovable(name, log, (error.strerror or str(error)).lower()) from error
         return m.ClearedLogs(environment=path, cleared=params.names)
@@ -320,7 +341,7 @@ class Handlers:
             socket=socket_path(self._home),
             environments=sum(environment.is_active for environment in environments),
             processes=sum(life.pid is not None for e in environments for life in e.lives.values()),
-            memory_bytes=resources.resident([os.getpid(), self._keeper_pid()]),
+            memory_bytes=resources.resident([os.getpid(), self._performer.link.pid]),
         )
 
     async def daemon_stop(self, params: m.StopDaemon, notify: Notify) -> m.DaemonStatus:

@@ -29,6 +29,7 @@ class Member:
     start_time: int
     command: str
     """Its command line, for a person."""
+    parent: int = 0
 
 
 @dataclass(slots=True)
@@ -115,7 +116,7 @@ def members_of(
         _lineages[pid] = {(entry.pid, entry.start_time) for entry in found.values()}
     else:
         _lineages.pop(pid, None)
-    return [Member(entry.pid, entry.start_time, system.command_of(entry.pid)) for entry in found.values()]
+    return [Member(e.pid, e.start_time, system.command_of(e.pid), e.parent) for e in found.values()]
 
 
 def members(

@@ -27,7 +27,8 @@ def status(invocation: Invocation, names: Sequence[str]) -> None:
     target = of_arguments(invocation, names)
     if len(target.names) > 1:
         raise UsageError("status shows one process at a time", hint="Without a name it shows them all.")
-    view: EnvironmentView = invocation.call("status", Status(environment=target.environment))
+    in_full = bool(target.names) or invocation.options.verbose
+    view: EnvironmentView = invocation.call("status", Status(environment=target.environment, tree=in_full))
     if target.names:
         _one(invocation, view, target.names[0])
     elif invocation.options.json:
