@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from runcept.cli.invocation import Invocation
 from runcept.cli.layout import Cell, print_cells
 from runcept.cli.present import address, look, remark, short_path
+from runcept.cli.printable import printable
+from runcept.core.secrets import mask, secret_values
 from runcept.core.views import EnvironmentView, Health, ProcessView
 from runcept.units import format_duration, format_size
 
@@ -33,8 +35,10 @@ def print_detail(invocation: Invocation, view: ProcessView, owner: EnvironmentVi
             print_cells(invocation, [Cell(f"  {key.ljust(_KEY_WIDTH)}  ", "dim"), value])
     if view.pid is not None:
         room = invocation.surroundings.width - _KEY_WIDTH - 4 if invocation.drawn else None
+        hidden = secret_values(invocation.surroundings.environ)
         for line in _tree(view.pid):
-            print_cells(invocation, [Cell(f"  {'tree'.ljust(_KEY_WIDTH)}  ", "dim"), Cell(line[:room])])
+            shown_line = printable(mask(line, hidden), color=False)[:room]
+            print_cells(invocation, [Cell(f"  {'tree'.ljust(_KEY_WIDTH)}  ", "dim"), Cell(shown_line)])
 
 
 def _facts(view: ProcessView) -> Iterator[tuple[str, Cell]]:

@@ -15,6 +15,7 @@ from typing import Any
 import runcept
 from runcept.api import messages as m
 from runcept.config.settings import load_settings
+from runcept.core.secrets import mask
 from runcept.daemon import lock
 from runcept.daemon.engine import Engine
 from runcept.daemon.handlers import Handlers
@@ -42,9 +43,9 @@ class _JsonLines(logging.Formatter):
     """One JSON object a record, as every log of ours."""
 
     def format(self, record: logging.LogRecord) -> str:
-        entry = {"ts": instant(record.created), "level": record.levelname.lower(), "message": record.getMessage()}
+        entry = {"ts": instant(record.created), "level": record.levelname.lower(), "message": mask(record.getMessage())}
         if record.exc_info:
-            entry["traceback"] = self.formatException(record.exc_info)
+            entry["traceback"] = mask(self.formatException(record.exc_info))
         return json.dumps(entry, ensure_ascii=False)
 
 

@@ -5,7 +5,7 @@ It composes the deciding parts and does no I/O; the engine feeds it and performs
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -13,6 +13,7 @@ from runcept.core.effects import Effect
 from runcept.core.events import Event, Exited, HealthChanged, Spawned
 from runcept.core.life import Life
 from runcept.core.model import Project
+from runcept.core.secrets import secret_values
 from runcept.core.supervisor import Supervisor
 from runcept.scheduler.health import HealthSchedule, ProbeDue
 from runcept.scheduler.inactivity import idle_deadline, idle_processes
@@ -34,6 +35,7 @@ class Environment:
         self.last_activity = 0.0
         """Monotonic."""
         self._jitter = jitter
+        self._secrets: dict[str, Sequence[str]] = {}
 
     @property
     def project(self) -> Project:
@@ -58,6 +60,17 @@ class Environment:
     def wanted(self) -> list[str]:
         """The processes that somebody wants to run."""
         return [name for name, life in self.lives.items() if life.wanted]
+
+    def gave(self, name: str, environ: Mapping[str, str]) -> None:
+        """A process is being started with this environment: texts about it must not tell what is secret there."""
+        self._secrets[name] = secret_values(environ)
+
+    def secrets(self, name: str) -> Sequence[str]:
+        """What must not be told of a process."""
+        if name in self._secrets:
+            return self._secrets[name]
+        own = (process.env for process in self.project.processes if process.name == name)
+        return secret_values(self.environ or {}, *own)  # an earlier daemon has started it, or nobody yet
 
     def adopt_project(self, project: Project) -> None:
         """Take over an edited file.

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from runcept.core.model import HealthCheck, Probe
+from runcept.core.secrets import mask, secret_values
 from runcept.units import format_duration
 
 __all__ = ["ProbeResult", "probe"]
@@ -153,7 +154,8 @@ async def _command(check: HealthCheck, cwd: str, env: Mapping[str, str], shell: 
     how = f"exited with {code}" if code >= 0 else f"was killed by {signal.Signals(-code).name}"
     lines = said.decode(errors="replace").split("\n")
     last = next((line.strip() for line in reversed(lines) if line.strip()), "")
-    return code == 0, f"`{_short(check.target)}` {how}" + (f": {_short(last)}" if last else "")
+    hidden = secret_values(env)
+    return code == 0, f"`{_short(check.target)}` {how}" + (f": {_short(last, hidden)}" if last else "")
 
 
 def _take(reading: int, said: bytearray) -> None:
@@ -166,7 +168,9 @@ def _take(reading: int, said: bytearray) -> None:
             asyncio.get_running_loop().remove_reader(reading)
 
 
-def _short(text: str) -> str:
+def _short(text: str, hidden: Sequence[str] = ()) -> str:
+    """Masked before it is cut: half a secret would not be known as one."""
+    text = mask(text[: 8 * _TEXT_MAX], hidden)
     return text if len(text) <= _TEXT_MAX else text[: _TEXT_MAX - 1] + "…"
 
 
