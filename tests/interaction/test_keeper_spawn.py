@@ -198,7 +198,7 @@ os.waitpid(pid, 0)
 """
         keeper.python("parent", code)
         keeper.exited("parent")
-        orphan = int(keeper.output("parent"))
+        orphan = int(wait_until(lambda: keeper.output("parent")))
         wait_until(lambda: not Path(f"/proc/{orphan}").exists(), what="reaping the orphan")
         keeper.ask("release", key="parent")
 

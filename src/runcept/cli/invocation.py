@@ -90,7 +90,7 @@ class Invocation:
     def say(self, text: str) -> None:
         """One line to stdout that is not the answer itself; --quiet and --json leave it out."""
         if not self.options.quiet and not self.options.json:
-            self.print(text)
+            self.print(printable(text, color=False))
 
     def tell(self, text: str) -> None:
         """One line to stderr."""

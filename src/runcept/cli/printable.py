@@ -18,9 +18,10 @@ _CONTROL = re.compile("[\x00-\x08\x0a-\x1a\x1c-\x1f\x7f-\x9f\u2028\u2029\u202a-\
 
 
 def printable(message: str, *, color: bool) -> str:
-    """The message with nothing in it that acts on the terminal or breaks the line; its own colours are kept where `color`, and ended.
+    """The message with nothing in it that acts on a terminal or breaks the line.
 
-    Of a line that was overwritten by carriage returns (a progress bar), what was to be seen last.
+    Its own colours are kept where `color`, and ended. Of a line that was overwritten by carriage returns (a progress
+    bar), what was to be seen last.
     """
     if message.isprintable():
         return message

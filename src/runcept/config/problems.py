@@ -104,7 +104,11 @@ def render(
         hint = _hint(problem, first_lines)
         facts.append({"line": span.line, "column": span.column, "message": problem.message, "hint": hint})
         shown, caret = _excerpt(mask(lines[span.line - 1], keep_width=True), span)
-        report += [f"{_printable(file)}:{span.line}:{span.column}: {_printable(problem.message)}", f"  {shown}", f"  {caret}"]
+        report += [
+            f"{_printable(file)}:{span.line}:{span.column}: {_printable(problem.message)}",
+            f"  {shown}",
+            f"  {caret}",
+        ]
         if hint:
             report.append(f"hint: {_printable(hint)}")
     if len(problems) >= LIMIT:

@@ -62,7 +62,7 @@ def is_secret(name: str) -> bool:
 
 def secret_values(*environs: Mapping[str, str]) -> list[str]:
     """The values in these environments that are secrets, the longest first, so that one within another is no matter."""
-    found = set()
+    found: set[str] = set()
     for environ in environs:
         for name, value in environ.items():
             if is_secret(name):
@@ -81,14 +81,14 @@ def mask(text: str, values: Sequence[str] = (), *, keep_width: bool = False) -> 
     text = _USERINFO.sub(lambda found: found[1] + _stars(found[2], keep_width), text)
     text = _AUTHORIZATION.sub(lambda found: found[1] + _stars(found[2], keep_width), text)
     parts, done = [], 0
-    for found in _NAMED.finditer(text):
-        name = found["name"]
-        if found.start() < done or not is_secret(name) or (found["space"] and not name.startswith("-")):
+    for named in _NAMED.finditer(text):
+        name = named["name"]
+        if named.start() < done or not is_secret(name) or (named["space"] and not name.startswith("-")):
             continue
-        value = _VALUE.match(text, found.end())
-        if value is not None and not _HARMLESS.fullmatch(value[0].strip(_QUOTES)):
-            parts += [text[done : found.end()], _stars(value[0], keep_width)]
-            done = value.end()
+        held = _VALUE.match(text, named.end())
+        if held is not None and not _HARMLESS.fullmatch(held[0].strip(_QUOTES)):
+            parts += [text[done : named.end()], _stars(held[0], keep_width)]
+            done = held.end()
     return "".join([*parts, text[done:]])
 
 

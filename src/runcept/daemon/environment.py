@@ -18,7 +18,10 @@ from runcept.core.supervisor import Supervisor
 from runcept.scheduler.health import HealthSchedule, ProbeDue
 from runcept.scheduler.inactivity import idle_deadline, idle_processes
 
-__all__ = ["Environment"]
+__all__ = ["USUAL_UMASK", "Environment"]
+
+USUAL_UMASK = 0o022
+"""What processes get whose shell is not known: the daemon's own is private, and theirs is not to be."""
 
 
 class Environment:
@@ -29,6 +32,8 @@ class Environment:
         self.health = HealthSchedule()
         self.environ: dict[str, str] | None = None
         """Captured when it was last activated from a command line."""
+        self.umask = USUAL_UMASK
+        """Captured with it."""
         self.activated_at: float | None = None
         """Wall clock, like last_activity_at."""
         self.last_activity_at: float | None = None

@@ -105,7 +105,7 @@ class Handlers:
         plan = environment.supervisor.plan
         names = plan.select(params.names) if params.names else plan.autostarted()
         was_active = environment.is_active
-        self._engine.capture(environment, params.environ, activated=True)
+        self._engine.capture(environment, params.environ, params.umask, activated=True)
         if not was_active:
             self._engine.record("activated", f"activated {environment.project.name}", params.actor, environment)
         self._engine.touch(environment, params.actor)
@@ -115,7 +115,7 @@ class Handlers:
         """Start the named processes and what they need."""
         environment = self._current(params.environment)
         names = environment.supervisor.plan.select(params.names)
-        self._engine.capture(environment, params.environ, activated=False)
+        self._engine.capture(environment, params.environ, params.umask, activated=False)
         self._engine.touch(environment, params.actor)
         return await self._started_outcome(environment, names, params, notify, rerun=True)
 
@@ -125,7 +125,7 @@ class Handlers:
         names = environment.supervisor.plan.select(params.names)
         if params.dependents:
             names = environment.supervisor.with_running_dependents(names)
-        self._engine.capture(environment, params.environ, activated=False)
+        self._engine.capture(environment, params.environ, params.umask, activated=False)
         self._engine.touch(environment, params.actor)
         return await self._outcome(
             environment,

@@ -166,6 +166,7 @@ class SystemPerformer:
                 cwd=process.working_dir,
                 meta={**run.marker(), PORTS: list(ports)},
                 tag=members.tag(run.marker(), self.home),
+                umask=environment.umask,
             )
             run.in_keeper = True
         except KeeperLost:
@@ -409,7 +410,13 @@ class SystemPerformer:
         environ = (
             await child_environ(environment.environ, process, marker, ports) if due.check.probe is Probe.CMD else {}
         )
-        result = await probes.probe(due.check, cwd=process.working_dir, env=environ, shell=environment.project.shell)
+        result = await probes.probe(
+            due.check,
+            cwd=process.working_dir,
+            env=environ,
+            shell=environment.project.shell,
+            umask=environment.umask,
+        )
         self._engine.probed(environment, due.name, due.run, ok=result.ok, detail=result.detail)
 
     async def _matched(self, run: Run, line: str) -> None:

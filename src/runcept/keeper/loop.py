@@ -208,7 +208,7 @@ class Keeper:
                 self.restart, self.missed_at = restart, _NEVER
                 return {"pid": os.getpid(), "runs": [run.as_dict() for run in self.runs.values()]}
             case {"op": "spawn" | "adopt"}:
-                run = self.runs[message["key"]] = Run(message, self.system)
+                run = self.runs[str(message["key"])] = Run(message, self.system)
                 self.again_at = self.again_at if run.own else 0.0
                 self._settle(run)
                 return run.as_dict()
@@ -218,7 +218,7 @@ class Keeper:
                 run.signal(number, to)
             case {"op": "consumed", "key": key, "offset": offset}:
                 run = self._held(key)
-                run.spool.consumed = offset
+                run.spool.consumed = max(0, offset)
                 self._settle(run)
             case {"op": "release", "key": key}:
                 return {"size": self._release(self._held(key))}
@@ -236,7 +236,7 @@ class Keeper:
 
 def _log(sentence: str) -> None:
     with contextlib.suppress(OSError):  # a log that cannot be written has no other place to say so
-        os.write(2, f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {sentence}\n".encode())
+        os.write(2, f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {ascii(sentence)[1:-1]}\n".encode())
 
 
 def main(home: str, path: str, bound: str = "67108864", alone: str = "10", system: str = sys.platform) -> int:

@@ -30,9 +30,10 @@ class Run:
     """
 
     def __init__(self, request: dict[str, Any], system: Portable) -> None:
-        self.key: str = request["key"]
+        self.key = str(request["key"])
         self.directory: str = request["directory"]
         self.own = "argv" in request
+        self.umask = request.get("umask", 0o022)
         self.system = system
         self.about = {name: request.get(name) for name in ("key", "pid", "start_time", "boot_id", "meta")}
         self.about["started_at"] = time.time() if self.own else None
@@ -78,6 +79,7 @@ class Run:
         for descriptor, name in enumerate(_STREAMS, 1):
             # Opened anew, it shares no O_NONBLOCK with us; read-write, it has no SIGPIPE when we are gone.
             os.dup2(os.open(f"{self.directory}/{name}", os.O_RDWR), descriptor)
+        os.umask(self.umask)  # ours is private
 
     def _write(self, name: str, facts: dict[str, Any]) -> None:
         path = f"{self.directory}/{name}"

@@ -38,8 +38,10 @@ class ProbeResult:
     seconds: float
 
 
-async def probe(check: HealthCheck, *, cwd: str, env: Mapping[str, str], shell: Sequence[str]) -> ProbeResult:
-    """Ask once. `cwd`, `env` and `shell` are for cmd:// alone. Whatever goes wrong is an answer, not an error."""
+async def probe(
+    check: HealthCheck, *, cwd: str, env: Mapping[str, str], shell: Sequence[str], umask: int = 0o022
+) -> ProbeResult:
+    """Ask once; all but `check` is for cmd:// alone. Whatever goes wrong is an answer, not an error."""
     begun = time.monotonic()
     try:
         async with asyncio.timeout(check.timeout):
@@ -49,7 +51,7 @@ async def probe(check: HealthCheck, *, cwd: str, env: Mapping[str, str], shell: 
                 case Probe.TCP:
                     ok, detail = await _tcp(check)
                 case Probe.CMD:
-                    ok, detail = await _command(check, cwd, env, shell)
+                    ok, detail = await _command(check, cwd, env, shell, umask)
                 case Probe.LOG:
                     raise ValueError("a log:// check is answered by the log")
     except TimeoutError:
@@ -120,7 +122,9 @@ async def _hang_up(writer: asyncio.StreamWriter) -> None:
         await writer.wait_closed()
 
 
-async def _command(check: HealthCheck, cwd: str, env: Mapping[str, str], shell: Sequence[str]) -> tuple[bool, str]:
+async def _command(
+    check: HealthCheck, cwd: str, env: Mapping[str, str], shell: Sequence[str], umask: int
+) -> tuple[bool, str]:
     # A pipe of our own: with asyncio's, wait() would wait for whoever inherited it, not for the command alone.
     reading, writing = os.pipe()
     said = bytearray()
@@ -138,6 +142,7 @@ async def _command(check: HealthCheck, cwd: str, env: Mapping[str, str], shell: 
                 stdout=writing,
                 stderr=writing,
                 start_new_session=True,
+                umask=umask,
             )
         finally:
             os.close(writing)
