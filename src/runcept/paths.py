@@ -63,7 +63,7 @@ def ensure_private(path: str) -> None:
         ) from error
     if not stat.S_ISDIR(status.st_mode):
         raise HomeUnsafe(path, "it is not a directory", "Move it away, or set RUNCEPT_HOME.")
-    if link.st_uid not in {os.geteuid(), 0}:  # it could lead elsewhere at any moment
+    if stat.S_ISLNK(link.st_mode) and link.st_uid not in {os.geteuid(), 0}:  # it could lead elsewhere at any moment
         raise HomeUnsafe(path, f"it is a link that uid {link.st_uid} made", "Set RUNCEPT_HOME to where it leads.")
     if status.st_uid != os.geteuid():
         raise HomeUnsafe(
