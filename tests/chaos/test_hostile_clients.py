@@ -74,7 +74,7 @@ def answer(connection: socket.socket) -> dict[str, Any]:
             return found
 
 
-def send_what_goes(connections: list[socket.socket], data: bytes, *, quiet: float = 1.0) -> int:
+def send_what_goes(connections: list[socket.socket], data: bytes, *, quiet: float = 3.0) -> int:
     """Send `data` to each as far as it is taken, until nobody has taken anything for `quiet` s; how much in all."""
     left = {each: memoryview(data) for each in connections}
     total = 0
@@ -386,12 +386,12 @@ def test_nonsense_does_not_shake_the_keeper(stage: Stage) -> None:
     (keeper,), (daemon,) = stage.keepers(), stage.daemons()
     (key,) = os.listdir(f"{stage.home}/runs")
     for raw in KEEPER_HOSTILE:
-        with connect(stage, "keeper") as client:
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it has hung up in the middle
-                client.sendall(raw.replace(b"{home}", os.fsencode(stage.home)).replace(b"{key}", key.encode()))
-                client.shutdown(socket.SHUT_WR)
-                while client.recv(65536):
-                    pass
+        raw = raw.replace(b"{home}", os.fsencode(stage.home)).replace(b"{key}", key.encode())  # noqa: PLW2901
+        with connect(stage, "keeper") as client, contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            client.sendall(raw)
+            client.shutdown(socket.SHUT_WR)
+            while client.recv(65536):
+                pass  # until it has answered, or hung up
         assert psutil.Process(keeper).is_running(), raw[:100]
         assert stage.statuses()["steady"].pid == pid, raw[:100]
     lines = len(stage.messages("steady"))

@@ -13,13 +13,10 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-import msgspec
-
 from runcept.core.effects import Effect, Record, Spawn
 from runcept.core.events import Event
 from runcept.core.life import Life
 from runcept.core.model import Project
-from runcept.core.secrets import mask
 from runcept.daemon.environment import USUAL_UMASK, Environment
 from runcept.database.queries import Database, StoredEnvironment, StoredEvent
 from runcept.errors import EnvironmentActive, EnvironmentAmbiguous, EnvironmentNotFound
@@ -27,9 +24,6 @@ from runcept.scheduler.health import ProbeDue
 from runcept.units import format_duration
 
 __all__ = ["Engine", "Performer"]
-
-_TEXTS = frozenset({"reason", "last_line", "survivors"})
-"""The fields of events whose words come from other programs, or from a project file."""
 
 
 class Performer(Protocol):
@@ -153,16 +147,12 @@ class Engine:
         self._settle(environment, environment.supervisor.resume(self.now()), "supervisor")
 
     def post(self, environment: Environment, event: Event) -> None:
-        """A fact has become known. Secrets are masked in it here: none gets into a state or an event."""
+        """A fact has become known."""
         if event.name in environment.lives:
-            words = {field: getattr(event, field) for field in _TEXTS.intersection(event.__struct_fields__)}
-            hidden = environment.secrets(event.name) if any(words.values()) else ()
-            masked = msgspec.structs.replace(event, **{field: mask(text, hidden) for field, text in words.items()})
-            self._settle(environment, environment.handle(masked, self.now()), "supervisor")
+            self._settle(environment, environment.handle(event, self.now()), "supervisor")
 
     def probed(self, environment: Environment, name: str, run: int, *, ok: bool, detail: str) -> None:
-        """A health check was answered, by a probe or by a line of output; `detail` is masked as in `post`."""
-        detail = mask(detail, environment.secrets(name))
+        """A health check was answered, by a probe or by a line of output."""
         answer = environment.health.probed(name, run, ok=ok, detail=detail, now=self.now())
         self._settle(environment, environment.answered(answer, self.now()), "supervisor")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
@@ -28,6 +29,7 @@ __all__ = ["Handlers", "Notify", "last_run", "load_environment"]
 Notify = Callable[[ProcessView], None]
 """Tell the asking client that a process changed."""
 
+_log = logging.getLogger(__name__)
 _NO_LIMIT = 3600.0
 """Seconds that `daemon stop` waits for graces, which are limits of their own."""
 _KILL_SECONDS = 15.0
@@ -58,8 +60,12 @@ def load_environment(home: str, engine: Engine, path: str) -> Environment:
 
 
 def last_run(path: str) -> int:
-    """The number of the last run that a log tells of; 0 where it tells of none."""
-    return max((line.run or 0 for line in read({"": path}, lines=1, stream="runcept").lines), default=0)
+    """The number of the last run that a log tells of; 0 where it tells of none, or cannot be read."""
+    try:
+        return max((line.run or 0 for line in read({"": path}, lines=1, stream="runcept").lines), default=0)
+    except OSError as error:
+        _log.warning("%s cannot be read, runs are counted anew: %s", path, error)
+        return 0
 
 
 class Handlers:

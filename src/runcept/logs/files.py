@@ -215,7 +215,7 @@ def _opened(path: str) -> Iterator[LogFile]:
         while (place := _following(path, place)) is not None:
             try:
                 raw = stack.enter_context(open(place.name, "rb", buffering=0, opener=_at_once))
-            except (FileNotFoundError, NotADirectoryError):
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
                 continue
             if not stat.S_ISREG(os.fstat(raw.fileno()).st_mode):  # no log, and one may wait for it for ever
                 continue
