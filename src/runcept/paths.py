@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
 
 from runcept.errors import HomeUnsafe
 
 __all__ = [
+    "PROCESS_NAME",
     "PROJECT_FILE",
     "SOCKET_PATH_MAX",
     "daemon_log",
@@ -25,6 +28,8 @@ __all__ = [
 ]
 
 PROJECT_FILE = ".runcept.toml"
+PROCESS_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+"""A regular expression: the name of a process is that of its log as well, and must not lead out of its directory."""
 SOCKET_PATH_MAX = 107  # bytes: sockaddr_un.sun_path is 108 with its NUL, unix(7)
 _TEMPORARY = "/tmp"  # noqa: S108  fixed on purpose: every client finds it with a bare environment; checked in ensure_private
 
@@ -45,21 +50,21 @@ def ensure_home(path: str) -> None:
 def ensure_private(path: str) -> None:
     """Make the directory (0700), or check that only we can change what it holds, as ssh does for its own.
 
-    A symlink is followed, and what it leads to is checked; errors: HomeUnsafe.
+    A symlink of ours, or of root's, is followed, and what it leads to is checked; errors: HomeUnsafe.
     """
     try:
-        try:
-            os.makedirs(os.path.dirname(path), exist_ok=True)
+        _make_parents(os.path.dirname(path))
+        with suppress(FileExistsError):
             os.mkdir(path, 0o700)
-        except FileExistsError:
-            pass
-        status = os.stat(path)
+        link, status = os.lstat(path), os.stat(path)
     except OSError as error:
         raise HomeUnsafe(
             path, (error.strerror or str(error)).lower(), "Set RUNCEPT_HOME to a directory you can write to."
         ) from error
     if not stat.S_ISDIR(status.st_mode):
         raise HomeUnsafe(path, "it is not a directory", "Move it away, or set RUNCEPT_HOME.")
+    if stat.S_ISLNK(link.st_mode) and link.st_uid not in {os.geteuid(), 0}:  # it could lead elsewhere at any moment
+        raise HomeUnsafe(path, f"it is a link that uid {link.st_uid} made", "Set RUNCEPT_HOME to where it leads.")
     if status.st_uid != os.geteuid():
         raise HomeUnsafe(
             path,
@@ -68,6 +73,14 @@ def ensure_private(path: str) -> None:
         )
     if status.st_mode & 0o022:
         raise HomeUnsafe(path, "others may write to it", f"chmod 700 {path}")
+
+
+def _make_parents(directory: str) -> None:
+    """For us alone, whatever the umask: who could write there could put another home in the place of ours."""
+    if not os.path.isdir(directory):
+        _make_parents(os.path.dirname(directory))
+        with suppress(FileExistsError):
+            os.mkdir(directory, 0o700)
 
 
 def socket_path(home_path: str, name: str = "daemon") -> str:
@@ -117,9 +130,19 @@ def log_path(project: str, process: str) -> str:
 
 
 def ensure_project_directory(project: str) -> None:
-    """Make `PROJECT/.runcept/logs`, and the .gitignore that keeps it out of version control."""
-    os.makedirs(logs_directory(project), exist_ok=True)
-    ignore = os.path.join(project, ".runcept", ".gitignore")
-    if not os.path.exists(ignore):
-        with open(ignore, "w", encoding="utf-8") as file:
-            file.write("*\n")
+    """Make `PROJECT/.runcept/logs`, for us alone, and the .gitignore that keeps it out of version control.
+
+    Either may be a link of ours to a directory of ours. PermissionError where it is another user's: what is written
+    there would be his to read, and his links would have us write to files of ours that he cannot write to himself.
+    """
+    for directory in (os.path.join(project, ".runcept"), logs_directory(project)):
+        with suppress(FileExistsError):
+            os.mkdir(directory, 0o700)
+        for status in (os.lstat(directory), os.stat(directory)):
+            if status.st_uid != os.geteuid():
+                raise PermissionError(errno.EPERM, f"it belongs to uid {status.st_uid}, not to us", directory)
+    with (
+        suppress(FileExistsError),
+        open(os.path.join(project, ".runcept", ".gitignore"), "x", encoding="utf-8") as file,
+    ):
+        file.write("*\n")

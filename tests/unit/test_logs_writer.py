@@ -286,21 +286,33 @@ def test_a_full_disk_is_an_error_and_no_loss(run: Run, writer: LogWriter, monkey
     assert run.messages() == ["one", "err", "two", "three"]
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
-def test_a_device_in_place_of_the_log_is_refused(run: Run, writer: LogWriter) -> None:
-    """Neither a FIFO, which would block the daemon, nor a device is taken for a log."""
+def test_a_pipe_in_place_of_the_log_is_refused(run: Run, writer: LogWriter) -> None:
+    """It would block the daemon."""
     run.log.parent.mkdir(parents=True)
     run.write("one\n")
     os.mkfifo(run.log)
     with pytest.raises(OSError, match="must be a regular file"):
         writer.pump()
     run.log.unlink()
-    run.log.symlink_to("/dev/full")
-    with pytest.raises(OSError, match="must be a regular file"):
-        writer.pump()
-    run.log.unlink()
     writer.pump()
     assert run.messages() == ["one"]
+
+
+def test_a_link_in_place_of_the_log_gives_way(run: Run, writer: LogWriter, tmp_path: Path) -> None:
+    """What it leads to is neither written to, nor made, nor removed: at the beginning as later."""
+    precious = tmp_path / "precious"
+    precious.write_text("mine\n")
+    run.log.parent.mkdir(parents=True)
+    run.log.symlink_to(precious)
+    run.write("one\n")
+    writer.pump()
+    run.log.unlink()
+    run.log.symlink_to(tmp_path / "nothing")
+    run.write("two\n")
+    writer.pump()
+    assert run.messages() == ["two"]
+    assert precious.read_text() == "mine\n"
+    assert not (tmp_path / "nothing").exists()
 
 
 def test_a_torn_end_of_the_log_does_not_swallow_what_follows(run: Run, writer: LogWriter) -> None:

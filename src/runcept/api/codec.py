@@ -1,4 +1,4 @@
-"""JSON-RPC 2.0 in lines: one message a line, UTF-8, at most 16 MiB (https://www.jsonrpc.org/specification).
+"""JSON-RPC 2.0 in lines: one message a line, UTF-8, of bounded length (https://www.jsonrpc.org/specification).
 
 Requests have an id and are answered with a result or an error; `progress` notifications come from the daemon only.
 An error's `data` is the RunceptError: `{"code", "message", "hint", "exit_status", "fields"}`.
@@ -6,7 +6,7 @@ An error's `data` is the RunceptError: `{"code", "message", "hint", "exit_status
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -14,6 +14,7 @@ from runcept.errors import BadRequest, RemoteError, RunceptError, UnknownMethod
 
 __all__ = [
     "FRAME_MAX",
+    "REQUEST_MAX",
     "Reply",
     "Request",
     "decode_reply",
@@ -25,6 +26,9 @@ __all__ = [
 ]
 
 FRAME_MAX = 16 * 1024 * 1024
+"""Bytes of any message; a status of ten thousand processes is shorter."""
+REQUEST_MAX = 4 * 1024 * 1024
+"""Bytes of a request. The longest carry the environment of a shell, of which execve(2) takes 2 MiB as a rule."""
 _APPLICATION_ERROR = -32000
 _METHOD_NOT_FOUND = -32601
 _INVALID_REQUEST = -32600
@@ -33,8 +37,8 @@ _INVALID_REQUEST = -32600
 class Request(msgspec.Struct, frozen=True):
     """A request as read; `params` is still raw: the operation knows its type."""
 
-    method: str
-    id: int | str
+    method: Annotated[str, msgspec.Meta(max_length=64)]
+    id: Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | Annotated[str, msgspec.Meta(max_length=128)]
     params: msgspec.Raw = msgspec.Raw(b"{}")
     jsonrpc: str = "2.0"
 

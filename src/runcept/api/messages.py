@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -31,11 +31,15 @@ __all__ = [
 ]
 
 
+Names = Annotated[list[Annotated[str, msgspec.Meta(max_length=256)]], msgspec.Meta(max_length=10_000)]
+"""Names of processes, or globs."""
+
+
 class Params(msgspec.Struct, frozen=True, kw_only=True):
     """What every request carries."""
 
-    actor: str = "cli"
-    """Who asks, for the history: cli, mcp, web or tui."""
+    actor: Literal["cli", "mcp", "web", "tui", "supervisor"] = "cli"
+    """Who asks, for the history; supervisor is the daemon itself."""
 
 
 class NoParams(Params, frozen=True, kw_only=True):
@@ -45,7 +49,7 @@ class NoParams(Params, frozen=True, kw_only=True):
 class OfEnvironment(Params, frozen=True, kw_only=True):
     """A request about one environment."""
 
-    environment: Annotated[str, msgspec.Meta(pattern=r"^[^\x00]+$")]
+    environment: Annotated[str, msgspec.Meta(pattern=r"^[^\x00]+$", max_length=4096)]
     """The canonical path of a project's directory, or the unique name of a known environment."""
 
 
@@ -57,33 +61,35 @@ class Waiting(OfEnvironment, frozen=True, kw_only=True):
     """Seconds; at most this long until the answer."""
     progress: bool = False
     """Send a `progress` notification for every change until the answer."""
-    environ: dict[str, str] | None = None
+    environ: Annotated[dict[str, str], msgspec.Meta(max_length=20_000)] | None = None
     """The environment of the asking shell: captured by `activate`, and by the others where none is known yet."""
+    umask: Annotated[int, msgspec.Meta(ge=0, le=0o777)] | None = None
+    """Its umask, captured with it."""
 
 
 class Activate(Waiting, frozen=True, kw_only=True):
     """Read the project file again if nothing of it runs, start its processes and what they need."""
 
-    names: list[str] = []
-    """Names or globs; empty: all that have autostart."""
+    names: Names = []
+    """Empty: all that have autostart."""
 
 
 class Start(Waiting, frozen=True, kw_only=True):
     """Start processes, their dependencies first."""
 
-    names: list[str]
+    names: Names
 
 
 class Stop(Waiting, frozen=True, kw_only=True):
     """Stop processes, what depends on them first."""
 
-    names: list[str]
+    names: Names
 
 
 class Restart(Waiting, frozen=True, kw_only=True):
     """Stop and start; a stopped process is started."""
 
-    names: list[str]
+    names: Names
     dependents: bool = False
     """Take along, in order, what depends on them."""
 
@@ -105,13 +111,13 @@ class Status(OfEnvironment, frozen=True, kw_only=True):
 class ClearLogs(OfEnvironment, frozen=True, kw_only=True):
     """Remove what is in the logs of processes, of the project file or of those that it had before."""
 
-    names: list[Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]]
+    names: list[Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$(?!\n)")]]
 
 
 class Environments(Params, frozen=True, kw_only=True):
     """Known environments."""
 
-    text: str = ""
+    text: Annotated[str, msgspec.Meta(max_length=4096)] = ""
     """Only those whose name, path or description contains it, whatever the case."""
     active: bool = False
     """Only active ones."""

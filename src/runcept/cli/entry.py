@@ -91,7 +91,7 @@ def _begun(connection: _socket.socket, path: str) -> int | None:
     """Have the command run; the pid that runs it, or None."""
     connection.settimeout(PATIENCE)
     try:
-        if connection.connect_ex(path):
+        if connection.connect_ex(path) or not _listens_as_us(connection):
             return None
         connection.sendall(_message())
         kind, pid = _hear(connection)
@@ -101,6 +101,14 @@ def _begun(connection: _socket.socket, path: str) -> int | None:
     except OSError:  # too late, or the host ended meanwhile
         return None
     return pid
+
+
+def _listens_as_us(connection: _socket.socket) -> bool:
+    """Whether who is to get our environment and our streams is of our user (unix(7), SO_PEERCRED)."""
+    if not hasattr(_socket, "SO_PEERCRED"):
+        return True
+    found = connection.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 12)
+    return int.from_bytes(found[4:8], sys.byteorder) == os.geteuid()
 
 
 def _ended(connection: _socket.socket, pid: int) -> int:

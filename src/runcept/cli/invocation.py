@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from runcept.api.messages import Params
+from runcept.cli.printable import escaped, printable
 from runcept.cli.surroundings import Surroundings
 from runcept.client.connection import PATIENCE, Connection, OnProgress
 from runcept.errors import RemoteError, RunceptError
@@ -89,7 +90,7 @@ class Invocation:
     def say(self, text: str) -> None:
         """One line to stdout that is not the answer itself; --quiet and --json leave it out."""
         if not self.options.quiet and not self.options.json:
-            self.print(text)
+            self.print(printable(text, color=False))
 
     def tell(self, text: str) -> None:
         """One line to stderr."""
@@ -102,7 +103,7 @@ class Invocation:
         except UnicodeEncodeError:  # a path that is not UTF-8: shown as JSON can, with lone surrogates escaped
             encoded = json.dumps(msgspec.to_builtins(document)).encode()
         if self.surroundings.stdout_is_terminal:
-            encoded = msgspec.json.format(encoded)
+            encoded = "\n".join(map(escaped, msgspec.json.format(encoded).decode().split("\n"))).encode()
         self.surroundings.stdout.flush()
         self.surroundings.stdout.buffer.write(encoded + b"\n")
         self.surroundings.stdout.buffer.flush()
@@ -147,16 +148,17 @@ class Invocation:
             return error.exit_status
         self.surroundings.stdout.flush()
         paint_red = "red" if self.error_color else ""
-        self.tell(f"{paint('runcept:', paint_red)} {error.message}")
+        self.tell(f"{paint('runcept:', paint_red)} {printable(error.message, color=False)}")
         report = error.fields.get("report")
         if isinstance(report, str) and report:
-            self.tell("\n" + report.rstrip("\n"))
+            self.tell("\n" + "\n".join(printable(line, color=False) for line in report.rstrip("\n").split("\n")))
         elif error.hint:
-            self.tell(f"  {paint('hint:', 'cyan' if self.error_color else '')} {error.hint}")
+            hint = paint("hint:", "cyan" if self.error_color else "")
+            self.tell(f"  {hint} {printable(error.hint, color=False)}")
         if self.options.verbose:
             for key, value in {"code": error.code, **error.fields}.items():
                 if key != "report":
-                    self.tell(f"  {key}: {value}")
+                    self.tell(f"  {key}: {printable(str(value), color=False)}")
         return error.exit_status
 
 

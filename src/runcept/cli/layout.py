@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 from unicodedata import east_asian_width
 
 from runcept.cli.invocation import Invocation
+from runcept.cli.printable import printable
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -24,7 +25,7 @@ _NARROWEST_REMARK = 20  # columns, however narrow the terminal
 
 
 class Cell(NamedTuple):
-    """A text and its rich style."""
+    """A text and its rich style. The text may be another program's: what would act on a terminal is not shown."""
 
     text: str
     style: str = ""
@@ -59,13 +60,13 @@ class Table(NamedTuple):
         if invocation.drawn:
             _draw(self, invocation)
         else:
-            for line in _plain(self):
+            for line in _plain(_safe(self)):
                 invocation.print(line)
 
 
 def print_cells(invocation: Invocation, cells: Sequence[Cell], separator: str = "", plain: str = "  ") -> None:
     """One line of cells, as long as it is, with the separator between them; in a pipe with `plain` instead."""
-    said = [cell for cell in cells if cell.text]
+    said = [_safe_cell(cell) for cell in cells if cell.text]
     if not invocation.color:
         invocation.print((separator if invocation.drawn else plain).join(cell.text for cell in said).rstrip())
         return
@@ -83,7 +84,7 @@ def drawn_lines(table: Table, width: int, *, one_line_a_row: bool = False) -> li
     from rich.text import Text
 
     lines = []
-    for cells in _drawn(table, width, one_line_a_row=one_line_a_row):
+    for cells in _drawn(_safe(table), width, one_line_a_row=one_line_a_row):
         text = Text.assemble(*((cell.text, cell.style) for cell in cells), no_wrap=True, overflow="ellipsis")
         text.rstrip()
         lines.append(text)
@@ -93,6 +94,15 @@ def drawn_lines(table: Table, width: int, *, one_line_a_row: bool = False) -> li
 def width_of(text: str) -> int:
     """Columns that a terminal needs for it."""
     return len(text) if text.isascii() else sum(2 if east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def _safe(table: Table) -> Table:
+    rows = [Row([*map(_safe_cell, row.cells)], row.symbol, _safe_cell(row.remark)) for row in table.rows]
+    return table._replace(rows=rows)
+
+
+def _safe_cell(cell: Cell) -> Cell:
+    return Cell(printable(cell.text, color=False), cell.style)
 
 
 def _pad(text: str, width: int, right: bool) -> str:

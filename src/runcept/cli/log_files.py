@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from runcept.cli.project_names import declared
 from runcept.errors import ProcessNotFound
-from runcept.paths import log_path, logs_directory
+from runcept.paths import PROCESS_NAME, log_path, logs_directory
 
 __all__ = ["chosen", "known"]
 
 _SUFFIX = ".jsonl"
+_LOG = re.compile(PROCESS_NAME + re.escape(_SUFFIX))
 
 
 def chosen(project: str, everybody: Sequence[str], names: Sequence[str]) -> dict[str, str]:
@@ -34,5 +36,5 @@ def known(project: str) -> list[str]:
         files = os.listdir(logs_directory(project))
     except (FileNotFoundError, NotADirectoryError):
         files = []
-    written = sorted(name.removesuffix(_SUFFIX) for name in files if name.endswith(_SUFFIX))
+    written = sorted(name.removesuffix(_SUFFIX) for name in files if _LOG.fullmatch(name))
     return [*named, *(name for name in written if name not in named)]

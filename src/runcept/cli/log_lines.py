@@ -30,7 +30,7 @@ class Painter:
 
     def text(self, line: Line) -> str:
         """`name | message`; stderr has `!` in place of the bar; a record of our own has `*`."""
-        name = line.process.ljust(self._width)
+        name = printable(line.process, color=False).ljust(self._width)
         mark = {"stderr": "!", "runcept": "*"}.get(line.stream, "|")
         message = printable(line.message, color=self._color)
         if not self._color:

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from runcept.cli.layout import Cell, Column, Row, Table
-from runcept.cli.printable import printable
 from runcept.core.views import EnvironmentView, Health, ProcessView, State
 from runcept.units import format_duration, format_size
 
@@ -44,9 +43,7 @@ def look(view: ProcessView) -> Look:
 def remark(view: ProcessView) -> Cell:
     """The reason, in the colour that its state deserves."""
     bad = view.state is State.FAILED or view.health is Health.UNHEALTHY
-    return Cell(
-        printable(view.reason or "", color=False), "red" if bad else "yellow" if view.state in _UNDER_WAY else "dim"
-    )
+    return Cell(view.reason or "", "red" if bad else "yellow" if view.state in _UNDER_WAY else "dim")
 
 
 _UNDER_WAY = {State.STARTING, State.PENDING, State.BACKOFF, State.STOPPING}

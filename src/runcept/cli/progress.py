@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from runcept.cli.invocation import Invocation
 from runcept.cli.layout import Cell, Column, Row, Table, drawn_lines
 from runcept.cli.present import look, remark
+from runcept.cli.printable import printable
 from runcept.core.views import Health, ProcessView, State
 from runcept.units import format_duration
 
@@ -39,7 +40,7 @@ class Progress:
     """What has been seen since the question was asked. Times are seconds since then."""
 
     def __init__(self, title: str) -> None:
-        self.title = title
+        self.title = printable(title, color=False)
         self.seen: dict[Key, ProcessView] = {}
         self.since: dict[Key, float] = {}
         """When each entered the state that it is in."""

@@ -29,6 +29,7 @@ class Surroundings:
     stdout_is_terminal: bool = False
     stderr_is_terminal: bool = False
     width: int = DEFAULT_WIDTH
+    umask: int = 0o022
 
     @classmethod
     def of_this_process(cls) -> Self:
@@ -47,6 +48,7 @@ class Surroundings:
             stdout_is_terminal=stdout.isatty(),
             stderr_is_terminal=stderr.isatty(),
             width=_width(os.environ),
+            umask=_umask(),
         )
 
     def path(self, text: str) -> str:
@@ -59,6 +61,12 @@ def _working_directory() -> str:
         return os.getcwd()
     except FileNotFoundError:  # it was removed while the shell stood in it
         return os.environ.get("PWD") or "/"
+
+
+def _umask() -> int:
+    mask = os.umask(0)  # the only way to ask
+    os.umask(mask)
+    return mask
 
 
 def _open_missing_descriptors() -> None:

@@ -89,7 +89,7 @@ def _start(home: str, environ: Mapping[str, str]) -> Connection:
     import subprocess  # only a start needs these two
     from threading import Thread
 
-    with open(stderr_path(home), "ab") as stderr:
+    with open(stderr_path(home), "ab", opener=_private) as stderr:
         if stderr.tell() > _STDERR_MAX:
             stderr.truncate(0)
         said_before = os.fstat(stderr.fileno()).st_size
@@ -108,6 +108,10 @@ def _start(home: str, environ: Mapping[str, str]) -> Connection:
     if answered.peer_pid() not in {None, daemon.pid}:
         daemon.terminate()  # the keeper's was first: ours must not come to life after its end
     return answered
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _await_answer(home: str, poll: Callable[[], int | None], said_before: int) -> Connection:

@@ -15,11 +15,11 @@ from typing import Any, Self
 
 import msgspec
 
-from runcept.api.codec import FRAME_MAX, Reply, decode_reply, encode_request
+from runcept.api.codec import FRAME_MAX, REQUEST_MAX, Reply, decode_reply, encode_request
 from runcept.api.messages import NoParams, Params, Progress
 from runcept.api.operations import OPERATIONS
 from runcept.core.views import ProcessView
-from runcept.errors import BadRequest, DaemonUnreachable, UsageError
+from runcept.errors import BadRequest, DaemonUnreachable, HomeUnsafe, UsageError
 from runcept.paths import ensure_private, socket_path
 
 __all__ = ["PATIENCE", "Connection", "OnProgress"]
@@ -147,7 +147,7 @@ def _open(path: str) -> socket.socket | None:
         made.settimeout(_CONNECT_SECONDS)
         try:
             made.connect(path)
-            return made
+            return _ours(made, path)
         except BlockingIOError:  # its queue of connections is full, unix(7)
             made.close()
             time.sleep(_RETRY_SECONDS)
@@ -160,11 +160,26 @@ def _open(path: str) -> socket.socket | None:
     raise DaemonUnreachable(path, "too many wait for it")
 
 
+def _ours(made: socket.socket, path: str) -> socket.socket:
+    """The socket, if a process of our own listens at its other end: what we say there holds our environment."""
+    if hasattr(socket, "SO_PEERCRED"):
+        uid = int.from_bytes(made.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)[4:8], sys.byteorder)
+        if uid != os.geteuid():
+            made.close()
+            raise HomeUnsafe(path, f"uid {uid} listens there", "Set RUNCEPT_HOME to a directory of your own.")
+    return made
+
+
 def _encode(request_id: int, method: str, params: Params) -> bytes:
     try:
-        return encode_request(request_id, method, params)
+        line = encode_request(request_id, method, params)
     except UnicodeEncodeError as error:
         raise UsageError(f"{error.object!r} is not UTF-8", hint="JSON cannot carry it: rename it.") from error
+    if len(line) > REQUEST_MAX:
+        raise UsageError(
+            f"a request of {len(line)} bytes is too long", hint="Is the environment of this shell so large?"
+        )
+    return line
 
 
 def _convert(document: bytes, kind: Any) -> Any:

@@ -6,6 +6,8 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from runcept.core.secrets import mask
+
 __all__ = ["LIMIT", "Enough", "Path", "Place", "Problem", "Problems", "Span", "Wrong", "render"]
 
 Path = tuple[str | int, ...]
@@ -101,8 +103,12 @@ def render(
     for problem, span in sorted(problems, key=lambda pair: pair[1]):
         hint = _hint(problem, first_lines)
         facts.append({"line": span.line, "column": span.column, "message": problem.message, "hint": hint})
-        shown, caret = _excerpt(lines[span.line - 1], span)
-        report += [f"{file}:{span.line}:{span.column}: {_printable(problem.message)}", f"  {shown}", f"  {caret}"]
+        shown, caret = _excerpt(mask(lines[span.line - 1], keep_width=True), span)
+        report += [
+            f"{_printable(file)}:{span.line}:{span.column}: {_printable(problem.message)}",
+            f"  {shown}",
+            f"  {caret}",
+        ]
         if hint:
             report.append(f"hint: {_printable(hint)}")
     if len(problems) >= LIMIT:

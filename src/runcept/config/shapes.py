@@ -15,6 +15,7 @@ import msgspec
 
 from runcept import units
 from runcept.config.problems import Place, Wrong
+from runcept.paths import PROCESS_NAME
 
 __all__ = [
     "NAME",
@@ -38,7 +39,7 @@ __all__ = [
     "text",
 ]
 
-NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+NAME = PROCESS_NAME
 WRONG = object()
 """What `read` gives for a value that is wrong."""
 

@@ -109,14 +109,17 @@ def read_text(path: str) -> str:
     """The text of a regular file of ours, in UTF-8, a BOM removed.
 
     Errors: FileNotFoundError when nothing is there; ConfigUnreadable for a directory, a pipe or a device, a file that
-    we may not read, one of over `MAX_BYTES`, one that is not UTF-8, and one that belongs to another user: it would run
-    commands as us. A file of root's is trusted; root itself reads only its own.
+    we may not read, one of over `MAX_BYTES`, one that is not UTF-8, and one that belongs to another user, or is reached
+    through a link of his: it would run commands as us. What is root's is trusted; root itself reads only its own.
+
+    As with git's safe.directory it is the owner that counts, not the mode: on file systems that know no modes (WSL's
+    drives, shared folders of virtual machines) and in containers with umask 000 every file may be written to by all.
     """
     try:
         # a pipe of this name must not stop us for ever, hence O_NONBLOCK; it changes nothing for a regular file
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            _check(path, os.fstat(descriptor))
+            _check(path, os.fstat(descriptor), os.lstat(path).st_uid)
             with open(descriptor, "rb", closefd=False) as file:
                 data = file.read(MAX_BYTES + 1)
         finally:
@@ -134,15 +137,15 @@ def read_text(path: str) -> str:
     return _decode(path, data)
 
 
-def _check(path: str, status: os.stat_result) -> None:
+def _check(path: str, status: os.stat_result, link_uid: int) -> None:
     if stat.S_ISDIR(status.st_mode):
         raise ConfigUnreadable(path, "it is a directory", "A file of this name is expected.")
     if not stat.S_ISREG(status.st_mode):
         raise ConfigUnreadable(path, "it is not a regular file")
-    if status.st_uid not in {os.geteuid(), 0}:
+    if others := {status.st_uid, link_uid} - {os.geteuid(), 0}:
         raise ConfigUnreadable(
             path,
-            f"it belongs to uid {status.st_uid}, not to us ({os.geteuid()}), and would run commands as us",
+            f"it belongs to uid {others.pop()}, not to us ({os.geteuid()}), and would run commands as us",
             "Look at what it does, then make it yours with chown.",
         )
     if status.st_size > MAX_BYTES:

@@ -12,6 +12,7 @@ from runcept.core.backoff import delay_before_restart, recent
 from runcept.core.effects import Effect, Kill, Record, Release, Signal, Spawn, Watch
 from runcept.core.life import Cause, Life
 from runcept.core.model import Health, Kind, Process, Restart, State
+from runcept.core.secrets import mask
 from runcept.units import format_duration
 
 __all__ = [
@@ -189,7 +190,7 @@ def await_ready(life: Life, event: ev.Spawned, context: Context) -> Effects:
         _enter(life, State.STARTING, "has just been started", context.now + SETTLE_SECONDS)
     else:
         life.health = Health.UNKNOWN
-        _enter(life, State.STARTING, f"waits for its health check {process.health_check.url}")
+        _enter(life, State.STARTING, f"waits for its health check {mask(process.health_check.url)}")
     return []
 
 

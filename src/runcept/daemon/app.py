@@ -17,6 +17,7 @@ from typing import Any
 import runcept
 from runcept.api import messages as m
 from runcept.config.settings import load_settings
+from runcept.core.secrets import mask
 from runcept.daemon import lock
 from runcept.daemon.engine import Engine
 from runcept.daemon.handlers import Handlers
@@ -45,10 +46,20 @@ class _JsonLines(logging.Formatter):
     """One JSON object a record, as every log of ours."""
 
     def format(self, record: logging.LogRecord) -> str:
-        entry = {"ts": instant(record.created), "level": record.levelname.lower(), "message": record.getMessage()}
+        entry = {"ts": instant(record.created), "level": record.levelname.lower(), "message": mask(record.getMessage())}
         if record.exc_info:
-            entry["traceback"] = self.formatException(record.exc_info)
+            entry["traceback"] = mask(self.formatException(record.exc_info))
         return json.dumps(entry, ensure_ascii=False)
+
+
+class _ForEyes(logging.Formatter):
+    """For the terminal of a daemon in the foreground: what others have said makes no line of its own, and no escape."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        said = [f"{record.levelname} {record.getMessage()}"]
+        if record.exc_info:
+            said += self.formatException(record.exc_info).split("\n")
+        return "\n".join("".join(c if c.isprintable() else ascii(c)[1:-1] for c in mask(line)) for line in said)
 
 
 class Daemon:
@@ -167,14 +178,17 @@ async def _run(home: str, database: Database) -> None:
 
 def _set_up_log(home: str, *, foreground: bool) -> None:
     handlers: list[logging.Handler] = [
-        RotatingFileHandler(daemon_log(home), maxBytes=_LOG_BYTES, backupCount=3, encoding="utf-8")
+        RotatingFileHandler(
+            daemon_log(home), maxBytes=_LOG_BYTES, backupCount=3, encoding="utf-8", errors="backslashreplace"
+        )
     ]
     handlers[0].setFormatter(_JsonLines())
     if foreground:
         handlers.append(logging.StreamHandler())
+        handlers[1].setFormatter(_ForEyes())
     level = (os.environ.get("RUNCEPT_LOG") or _wanted_level(home)).upper()
     known = logging.getLevelNamesMapping()
-    logging.basicConfig(level=known.get(level, logging.INFO), handlers=handlers, format="%(levelname)s %(message)s")
+    logging.basicConfig(level=known.get(level, logging.INFO), handlers=handlers)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
 
 
@@ -191,6 +205,7 @@ def main(home: str, *, foreground: bool = False, again: bool = False) -> int:
     `again`: a keeper starts it because the last one was lost. If that keeper is gone by now, somebody has stopped both
     meanwhile, and nobody wants this one.
     """
+    os.umask(0o077)  # whoever starts it: what it writes is for nobody else; processes get the umask of their shell
     ensure_home(home)
     held = lock.acquire(home, "daemon.lock")
     if held is None:

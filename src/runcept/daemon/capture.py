@@ -26,7 +26,8 @@ __all__ = ["Capture", "Note", "Output", "Watch"]
 _log = logging.getLogger(__name__)
 _SLICE = 1 << 20
 _RETRY_SECONDS = 1.0
-_REASON_LENGTH = 500
+_LINE_LENGTH = 4096
+"""Characters of a line that tells why; it is cut further once what is secret in it was masked."""
 _REASON_REACH = (
     4 << 20
 )  # bytes: the line that tells why stands near the end, and everybody waits while it is looked for
@@ -271,7 +272,7 @@ class Capture:
             page = read({key: tap.log_path}, lines=5, stream=stream, run=run, reach=_REASON_REACH)
             for line in reversed(page.lines):
                 if line.message.strip():
-                    return line.message.strip()[:_REASON_LENGTH]
+                    return line.message.strip()[:_LINE_LENGTH]
         return ""
 
     def _clear(self, log_path: str) -> None:

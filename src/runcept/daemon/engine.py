@@ -17,7 +17,7 @@ from runcept.core.effects import Effect, Record, Spawn
 from runcept.core.events import Event
 from runcept.core.life import Life
 from runcept.core.model import Project
-from runcept.daemon.environment import Environment
+from runcept.daemon.environment import USUAL_UMASK, Environment
 from runcept.database.queries import Database, StoredEnvironment, StoredEvent
 from runcept.errors import EnvironmentActive, EnvironmentAmbiguous, EnvironmentNotFound
 from runcept.scheduler.health import ProbeDue
@@ -59,6 +59,7 @@ class Engine:
         """Take up an environment from the database, as it was."""
         environment = Environment(stored.project, stored.lives, random.random)
         environment.environ = stored.environ
+        environment.umask = USUAL_UMASK if stored.umask is None else stored.umask
         environment.activated_at = stored.activated_at
         environment.last_activity_at = stored.last_activity_at
         environment.last_activity = self.now() if stored.last_activity is None else stored.last_activity
@@ -104,10 +105,13 @@ class Engine:
         del self.environments[environment.path]
         self._arm(environment)
 
-    def capture(self, environment: Environment, environ: dict[str, str] | None, *, activated: bool) -> None:
-        """Keep the asking shell's environment: of an activation always, else where there is none yet."""
+    def capture(
+        self, environment: Environment, environ: dict[str, str] | None, umask: int | None, *, activated: bool
+    ) -> None:
+        """Keep the asking shell's environment and umask: of an activation always, else where there is none yet."""
         if environ is not None and (activated or environment.environ is None):
             environment.environ = environ
+            environment.umask = USUAL_UMASK if umask is None else umask
         if activated:
             environment.activated_at = time.time()
         with self._database.transaction():
@@ -185,7 +189,9 @@ class Engine:
                 watcher(environment)
 
     def _save(self, environment: Environment) -> None:
-        self._database.save_environment(environment.project, environment.environ, environment.activated_at)
+        self._database.save_environment(
+            environment.project, environment.environ, environment.activated_at, environment.umask
+        )
         self._database.save_lives(environment.path, environment.supervisor.take_changed())
 
     @staticmethod

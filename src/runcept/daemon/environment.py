@@ -5,7 +5,7 @@ It composes the deciding parts and does no I/O; the engine feeds it and performs
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -13,11 +13,17 @@ from runcept.core.effects import Effect
 from runcept.core.events import Event, Exited, HealthChanged, Spawned
 from runcept.core.life import Life
 from runcept.core.model import Project
+from runcept.core.secrets import mask, secret_values
 from runcept.core.supervisor import Supervisor
 from runcept.scheduler.health import HealthSchedule, ProbeDue
 from runcept.scheduler.inactivity import idle_deadline, idle_processes
 
-__all__ = ["Environment"]
+__all__ = ["USUAL_UMASK", "Environment"]
+
+_TEXTS = frozenset({"reason", "last_line", "survivors"})
+"""The fields of events whose words come from other programs, or from a project file."""
+USUAL_UMASK = 0o022
+"""What processes get whose shell is not known: the daemon's own is private, and theirs is not to be."""
 
 
 class Environment:
@@ -28,12 +34,15 @@ class Environment:
         self.health = HealthSchedule()
         self.environ: dict[str, str] | None = None
         """Captured when it was last activated from a command line."""
+        self.umask = USUAL_UMASK
+        """Captured with it."""
         self.activated_at: float | None = None
         """Wall clock, like last_activity_at."""
         self.last_activity_at: float | None = None
         self.last_activity = 0.0
         """Monotonic."""
         self._jitter = jitter
+        self._secrets: dict[str, Sequence[str]] = {}
 
     @property
     def project(self) -> Project:
@@ -59,6 +68,17 @@ class Environment:
         """The processes that somebody wants to run."""
         return [name for name, life in self.lives.items() if life.wanted]
 
+    def gave(self, name: str, environ: Mapping[str, str]) -> None:
+        """A process is being started with this environment: texts about it must not tell what is secret there."""
+        self._secrets[name] = secret_values(environ)
+
+    def secrets(self, name: str) -> Sequence[str]:
+        """What must not be told of a process."""
+        if name in self._secrets:
+            return self._secrets[name]
+        own = (process.env for process in self.project.processes if process.name == name)
+        return secret_values(self.environ or {}, *own)  # an earlier daemon has started it, or nobody yet
+
     def adopt_project(self, project: Project, last_run: Callable[[str], int]) -> None:
         """Take over an edited file; `last_run` tells from which number a process goes on that is new in it.
 
@@ -79,8 +99,8 @@ class Environment:
     # -------------------------------------------------------------------------------------------- events
 
     def handle(self, event: Event, now: float) -> list[Effect]:
-        """One fact; keeps the health schedule in step."""
-        effects = self.supervisor.handle(event, now)
+        """One fact; keeps the health schedule in step. What of it is secret gets into no state and no event."""
+        effects = self.supervisor.handle(self._masked(event), now)
         life = self.lives[event.name]
         if isinstance(event, Spawned) and event.run == life.run:
             self.watch_health(life, now)
@@ -98,7 +118,14 @@ class Environment:
         """A change of health."""
         if answer is None or answer.run != self.lives[answer.name].run:
             return []
-        return self.supervisor.handle(answer, now)
+        return self.supervisor.handle(self._masked(answer), now)
+
+    def _masked(self, event: Event) -> Event:
+        words = {field: getattr(event, field) for field in _TEXTS.intersection(event.__struct_fields__)}
+        if not any(words.values()):
+            return event
+        hidden = self.secrets(event.name)
+        return msgspec.structs.replace(event, **{field: mask(text, hidden) for field, text in words.items()})
 
     def tick(self, now: float) -> tuple[list[Effect], list[ProbeDue]]:
         """Everything that is due."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
@@ -15,6 +16,7 @@ from runcept.config.project import load_project
 from runcept.config.settings import load_settings
 from runcept.core.life import Life
 from runcept.core.model import State
+from runcept.core.secrets import mask
 from runcept.core.views import Descendant, EnvironmentView, ProcessView, Usage, environment_view, process_view
 from runcept.daemon.engine import Engine
 from runcept.daemon.environment import Environment
@@ -29,6 +31,7 @@ __all__ = ["Handlers", "Notify", "last_run", "load_environment"]
 Notify = Callable[[ProcessView], None]
 """Tell the asking client that a process changed."""
 
+_log = logging.getLogger(__name__)
 _NO_LIMIT = 3600.0
 """Seconds that `daemon stop` waits for graces, which are limits of their own."""
 _KILL_SECONDS = 15.0
@@ -59,8 +62,16 @@ def load_environment(home: str, engine: Engine, path: str) -> Environment:
 
 
 def last_run(path: str, reach: int | None = None) -> int:
-    """The number of the last run that a log, or the last `reach` bytes of it, tells of; 0 where it tells of none."""
-    return max((line.run or 0 for line in read({"": path}, lines=1, stream="runcept", reach=reach).lines), default=0)
+    """The number of the last run that a log, or the last `reach` bytes of it, tells of; 0 where it tells of none.
+
+    0 also where it cannot be read.
+    """
+    try:
+        lines = read({"": path}, lines=1, stream="runcept", reach=reach).lines
+    except OSError as error:
+        _log.warning("%s cannot be read, runs are counted anew: %s", path, error)
+        return 0
+    return max((line.run or 0 for line in lines), default=0)
 
 
 class Handlers:
@@ -106,7 +117,7 @@ class Handlers:
         plan = environment.supervisor.plan
         names = plan.select(params.names) if params.names else plan.autostarted()
         was_active = environment.is_active
-        self._engine.capture(environment, params.environ, activated=True)
+        self._engine.capture(environment, params.environ, params.umask, activated=True)
         if not was_active:
             self._engine.record("activated", f"activated {environment.project.name}", params.actor, environment)
         self._engine.touch(environment, params.actor)
@@ -116,7 +127,7 @@ class Handlers:
         """Start the named processes and what they need."""
         environment = self._to_start_in(params.environment)
         names = environment.supervisor.plan.select(params.names)
-        self._engine.capture(environment, params.environ, activated=False)
+        self._engine.capture(environment, params.environ, params.umask, activated=False)
         self._engine.touch(environment, params.actor)
         return await self._started_outcome(environment, names, params, notify, rerun=True)
 
@@ -126,7 +137,7 @@ class Handlers:
         names = environment.supervisor.plan.select(params.names)
         if params.dependents:
             names = environment.supervisor.with_running_dependents(names)
-        self._engine.capture(environment, params.environ, activated=False)
+        self._engine.capture(environment, params.environ, params.umask, activated=False)
         self._engine.touch(environment, params.actor)
         return await self._outcome(
             environment,
@@ -255,10 +266,10 @@ class Handlers:
             children.setdefault(parent if is_below else None, []).append(pid)
         waiting: list[tuple[int, int | None]] = [(pid, None) for pid in children.get(None, ())]
         waiting.sort(key=lambda each: each[0] == view.pid)  # the last is taken first
-        found = []
+        secrets, found = environment.secrets(view.name), []
         while waiting:
             pid, above = waiting.pop()
-            found.append(Descendant(pid, above, living[pid].command))
+            found.append(Descendant(pid, above, mask(living[pid].command, secrets)))
             waiting += [(child, pid) for child in children.get(pid, ())]
         return found
 

@@ -19,6 +19,7 @@ from typing import Any
 from runcept.core import effects as fx
 from runcept.core import events as ev
 from runcept.core.model import LogLimits, Probe, Process
+from runcept.core.secrets import mask
 from runcept.daemon.capture import Capture, Note, Output, Watch
 from runcept.daemon.engine import Engine
 from runcept.daemon.environment import Environment
@@ -43,6 +44,8 @@ PORTS, GROUP = "ports", "cgroup"
 _DRAIN_SECONDS = 5.0
 """An exit is shown when its last line is readable, or after this long where the log cannot be written."""
 _UNHELD_POLL = 0.1
+_REASON_LENGTH = 500
+"""Characters of a line of output within a reason."""
 _RETRY_SECONDS = 1.0
 _OVER = "~over"
 """Ends the name of a run's directory that is being removed: no name of a process has a tilde."""
@@ -162,6 +165,7 @@ class SystemPerformer:
             run.ports = choose_ports(process, self._reserved(run), self._whose)  # nobody else's from here on
             ensure_project_directory(environment.path)
             environ = await child_environ(environment.environ, process, run.marker(), run.ports)
+            environment.gave(run.name, environ)
             run.group = cgroups.make(self._groups, run.key)
             await self.linked.wait()
             child = await self.link.spawn(
@@ -173,6 +177,7 @@ class SystemPerformer:
                 meta={**run.marker(), PORTS: list(run.ports), GROUP: run.group},
                 tag=members.tag(run.marker(), self.home),
                 cgroup=run.group,
+                umask=environment.umask,
             )
             run.in_keeper = True
         except KeeperLost:
@@ -180,7 +185,7 @@ class SystemPerformer:
             return
         except (RunceptError, OSError) as error:
             run.ports = ()
-            reason = error.message if isinstance(error, RunceptError) else str(error)
+            reason = _masked(run, error.message if isinstance(error, RunceptError) else str(error))
             await self._note_failure(run, reason)
             final = isinstance(error, PortTaken)
             self._engine.post(environment, ev.SpawnFailed(run.name, run.number, reason, time.time(), final))
@@ -281,7 +286,7 @@ class SystemPerformer:
         """SIGKILL to all of it, until nothing is left or what is left cannot be killed."""
         cgroups.kill(run.group)
         if left := await sweep(lambda: self.members(run)):
-            names = members.named(left)
+            names = _masked(run, members.named(left))
             _log.error("%s: cannot be killed: %s", run.key, names)
             self._engine.post(run.environment, ev.Gone(run.name, run.number, names))
 
@@ -344,7 +349,7 @@ class SystemPerformer:
         if run.is_logged and not await self.capture.drained(run.key, size, _DRAIN_SECONDS):
             _log.warning("%s: ended, and its last output is not in the log yet", run.key)
         name = None if signal is None else name_of(signal)
-        last_line = await self._last_words(run)
+        last_line = _masked(run, await self._last_words(run))[:_REASON_LENGTH]
         how = f"killed by {name}" if name else f"exit code {code}" if code is not None else "exit status unknown"
         facts = {"run": run.number, "exit_code": code, "exit_signal": name}
         self.capture.note(run.key, Note("exited", f"run {run.number}: {how}", facts))
@@ -436,12 +441,19 @@ class SystemPerformer:
         environ = (
             await child_environ(environment.environ, process, marker, ports) if due.check.probe is Probe.CMD else {}
         )
-        result = await probes.probe(due.check, cwd=process.working_dir, env=environ, shell=environment.project.shell)
+        result = await probes.probe(
+            due.check,
+            cwd=process.working_dir,
+            env=environ,
+            shell=environment.project.shell,
+            umask=environment.umask,
+        )
         self._engine.probed(environment, due.name, due.run, ok=result.ok, detail=result.detail)
 
     async def _matched(self, run: Run, line: str) -> None:
         await run.begun.wait()
-        self._engine.probed(run.environment, run.name, run.number, ok=True, detail=f"it wrote: {line}")
+        said = _masked(run, line[: 8 * _REASON_LENGTH])[:_REASON_LENGTH]
+        self._engine.probed(run.environment, run.name, run.number, ok=True, detail=f"it wrote: {said}")
 
     # -------------------------------------------------------------------------------------------- output
 
@@ -471,6 +483,11 @@ class SystemPerformer:
     def directory(self, run: Run) -> str:
         """Where the keeper keeps the run."""
         return os.path.join(runs_directory(self.home), run.key)
+
+
+def _masked(run: Run, text: str) -> str:
+    """As it may be told: without the secrets of the run's environment."""
+    return mask(text, run.environment.secrets(run.name))
 
 
 def _log_limits(run: Run) -> LogLimits:

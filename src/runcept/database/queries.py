@@ -31,6 +31,7 @@ class StoredEnvironment(msgspec.Struct, frozen=True):
     lives: list[Life]
     last_activity_at: float | None = None
     last_activity: float | None = None
+    umask: int | None = None
 
 
 class StoredRun(msgspec.Struct, frozen=True):
@@ -135,11 +136,11 @@ class Database:
             with _readable(f"{path}: {name}"):
                 lives.setdefault(path, []).append(msgspec.json.decode(life, type=Life))
         rows = self._connection.execute(
-            "SELECT e.path, project, environ, activated_at, a.at, a.monotonic"
+            "SELECT e.path, project, environ, activated_at, umask, a.at, a.monotonic"
             " FROM environments e LEFT JOIN activity a ON a.environment = e.path ORDER BY e.rowid"
         )
         found = []
-        for path, project, environ, activated_at, at, monotonic in rows:
+        for path, project, environ, activated_at, umask, at, monotonic in rows:
             with _readable(path):
                 found.append(
                     StoredEnvironment(
@@ -149,17 +150,20 @@ class Database:
                         lives=lives.get(path, []),
                         last_activity_at=at,
                         last_activity=monotonic,
+                        umask=umask,
                     )
                 )
         return found
 
-    def save_environment(self, project: Project, environ: dict[str, str] | None, activated_at: float | None) -> None:
+    def save_environment(
+        self, project: Project, environ: dict[str, str] | None, activated_at: float | None, umask: int | None = None
+    ) -> None:
         """Keep what an environment is."""
         self._write(
-            "INSERT INTO environments (path, name, description, project, environ, activated_at)"
-            " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (path) DO UPDATE SET name = excluded.name,"
+            "INSERT INTO environments (path, name, description, project, environ, activated_at, umask)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (path) DO UPDATE SET name = excluded.name,"
             " description = excluded.description, project = excluded.project, environ = excluded.environ,"
-            " activated_at = excluded.activated_at",
+            " activated_at = excluded.activated_at, umask = excluded.umask",
             (
                 project.path,
                 project.name,
@@ -167,6 +171,7 @@ class Database:
                 _encode(project),
                 None if environ is None else _encode(environ),
                 activated_at,
+                umask,
             ),
         )
 

@@ -222,7 +222,7 @@ class Keeper:
             case {"op": "hello", "restart": restart}:
                 self.restart, self.missed_at = restart, _NEVER
                 return {"pid": os.getpid(), "runs": [run.as_dict() for run in self.runs.values()]}
-            case {"op": "spawn" | "adopt", "key": key}:
+            case {"op": "spawn" | "adopt", "key": str(key)}:
                 if key in self.runs:
                     raise FileExistsError(errno.EEXIST, key)
                 run = self.runs[key] = Run(message, self.system)
@@ -237,7 +237,7 @@ class Keeper:
                 run.signal(number)
             case {"op": "consumed", "key": key, "offset": offset}:
                 run = self._held(key)
-                run.spool.consumed = offset
+                run.spool.consumed = max(0, offset)
                 self._settle(run)
             case {"op": "release", "key": key}:
                 return {"size": self._release(self._held(key))}
@@ -255,7 +255,7 @@ class Keeper:
 
 def _log(sentence: str) -> None:
     with contextlib.suppress(OSError):  # a log that cannot be written has no other place to say so
-        os.write(2, f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {sentence}\n".encode())
+        os.write(2, f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {ascii(sentence)[1:-1]}\n".encode())
 
 
 def main(home: str, path: str, bound: str = "67108864", alone: str = "10", system: str = sys.platform) -> int:
@@ -264,7 +264,7 @@ def main(home: str, path: str, bound: str = "67108864", alone: str = "10", syste
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        sys.stderr.write(f"another keeper holds {home}\n")
+        _log(f"another keeper holds {home}")
         return 3
     os.truncate(lock, 0)
     os.write(lock, b"%d\n" % os.getpid())

@@ -32,9 +32,10 @@ class Run:
     """
 
     def __init__(self, request: dict[str, Any], system: Portable) -> None:
-        self.key: str = request["key"]
+        self.key = str(request["key"])
         self.directory: str = request["directory"]
         self.own = "argv" in request
+        self.umask = request.get("umask", 0o022)
         self.system = system
         self.about: dict[str, Any] = {name: request.get(name) for name in _ABOUT}
         self.about["started_at"] = time.time() if self.own else None
@@ -85,6 +86,7 @@ class Run:
         for descriptor, name in enumerate(_STREAMS, 1):
             # Opened anew, it shares no O_NONBLOCK with us; read-write, it has no SIGPIPE when we are gone.
             os.dup2(os.open(f"{self.directory}/{name}", os.O_RDWR), descriptor)
+        os.umask(self.umask)  # ours is private
 
     def _write(self, name: str, facts: dict[str, Any]) -> None:
         path = f"{self.directory}/{name}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import zlib
 from collections.abc import Iterator
 from types import TracebackType
@@ -213,8 +214,10 @@ def _opened(path: str) -> Iterator[LogFile]:
         is_behind = True
         while (place := _following(path, place)) is not None:
             try:
-                raw = stack.enter_context(open(place.name, "rb", buffering=0))
-            except (FileNotFoundError, NotADirectoryError):
+                raw = stack.enter_context(open(place.name, "rb", buffering=0, opener=_at_once))
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                continue
+            if not stat.S_ISREG(os.fstat(raw.fileno()).st_mode):  # no log, and one may wait for it for ever
                 continue
             file = LogFile(_unpacked(raw) if place.name.endswith(PACKED) else _another(raw))
             is_new = last is None or not last.is_same(raw, file)
@@ -264,6 +267,10 @@ def _following(path: str, place: _Place | None) -> _Place | None:
     if place is None:
         return _Place(0, path)
     return next((each for each in (_Place(*found) for found in rotated(path)) if each > place), None)
+
+
+def _at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _another(raw: BinaryIO) -> BinaryIO:

@@ -17,6 +17,7 @@ __all__ = ["Target"]
 
 _LAST_LINE_MAX = 8 << 20  # a record of 1 MiB of control characters takes 6 MiB
 _OPEN = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK  # a FIFO in its place must not block us
+_NO_LINK = os.O_NOFOLLOW  # whoever has put a link there may want us to write to what he may not
 
 
 class Target:
@@ -36,7 +37,7 @@ class Target:
         FileNotFoundError where the project's directory is gone: that is not made again.
         """
         try:
-            status = os.stat(self.path)
+            status = os.lstat(self.path)
         except FileNotFoundError:
             pass
         else:
@@ -52,11 +53,16 @@ class Target:
         if not os.path.isdir(project):
             raise FileNotFoundError(errno.ENOENT, "the project's directory is gone", project)
         ensure_project_directory(project)
-        self._file = os.open(self.path, _OPEN, 0o600)
+        if os.path.islink(self.path):
+            os.unlink(self.path)
+        self._file = os.open(self.path, _OPEN | _NO_LINK, 0o600)
         status = os.fstat(self._file)
         if not stat.S_ISREG(status.st_mode):
             self.close()
             raise OSError(errno.EINVAL, "a log must be a regular file", self.path)
+        if status.st_uid != os.geteuid():
+            self.close()
+            raise PermissionError(errno.EPERM, f"it belongs to uid {status.st_uid}, not to us", self.path)
         self.device, self.inode, self.size = status.st_dev, status.st_ino, status.st_size
 
     def begin(self, first: bytes) -> None:

@@ -162,8 +162,9 @@ class KeeperLink(asyncio.Protocol):
         meta: Any = None,
         tag: int = 0,
         cgroup: str | None = None,
+        umask: int = 0o022,
     ) -> HeldRun:
-        """Start a program with exactly `env`, in a session of its own; StartError says why that could not be.
+        """Start a program with exactly `env` and `umask`, in a session of its own; StartError says why it could not be.
 
         `tag`: what marks it and all that it forks (see linux.set_tag): inherited from the keeper, so from its first
         instant on, and for that one at a time. `cgroup`: the directory of the group that it begins in.
@@ -183,6 +184,7 @@ class KeeperLink(asyncio.Protocol):
                         boot_id=boot_id(),
                         meta=meta,
                         cgroup=cgroup,
+                        umask=umask,
                     )
                 )
             except OSError as error:
@@ -322,7 +324,12 @@ class _Starting:
     def __init__(self, home: str, path: str, options: Sequence[str]) -> None:
         program = os.path.join(os.path.dirname(runcept.__file__), "keeper")
         files = given_files() if given_files() != resource.RLIM_INFINITY else "unlimited"
-        as_we_were = ["/bin/sh", "-c", f'ulimit -S -n {files}; exec "$@"', "keeper"]  # whose children are to be so
+        as_we_were = [
+            "/bin/sh",
+            "-c",
+            f'umask 077; ulimit -S -n {files}; exec "$@"',
+            "keeper",
+        ]  # whose children are to be so
         self._command = [*as_we_were, sys.executable, "-I", "-S", "-X", "utf8", program, home, path, *options]
         self._log = os.path.join(home, "logs", "keeper.log")
         self._lock = os.path.join(home, "keeper.lock")

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from runcept.core.model import HealthCheck, Probe
+from runcept.core.secrets import mask, secret_values
 from runcept.units import format_duration
 
 __all__ = ["ProbeResult", "probe"]
@@ -37,8 +38,10 @@ class ProbeResult:
     seconds: float
 
 
-async def probe(check: HealthCheck, *, cwd: str, env: Mapping[str, str], shell: Sequence[str]) -> ProbeResult:
-    """Ask once. `cwd`, `env` and `shell` are for cmd:// alone. Whatever goes wrong is an answer, not an error."""
+async def probe(
+    check: HealthCheck, *, cwd: str, env: Mapping[str, str], shell: Sequence[str], umask: int = 0o022
+) -> ProbeResult:
+    """Ask once; all but `check` is for cmd:// alone. Whatever goes wrong is an answer, not an error."""
     begun = time.monotonic()
     try:
         async with asyncio.timeout(check.timeout):
@@ -48,7 +51,7 @@ async def probe(check: HealthCheck, *, cwd: str, env: Mapping[str, str], shell: 
                 case Probe.TCP:
                     ok, detail = await _tcp(check)
                 case Probe.CMD:
-                    ok, detail = await _command(check, cwd, env, shell)
+                    ok, detail = await _command(check, cwd, env, shell, umask)
                 case Probe.LOG:
                     raise ValueError("a log:// check is answered by the log")
     except TimeoutError:
@@ -119,7 +122,9 @@ async def _hang_up(writer: asyncio.StreamWriter) -> None:
         await writer.wait_closed()
 
 
-async def _command(check: HealthCheck, cwd: str, env: Mapping[str, str], shell: Sequence[str]) -> tuple[bool, str]:
+async def _command(
+    check: HealthCheck, cwd: str, env: Mapping[str, str], shell: Sequence[str], umask: int
+) -> tuple[bool, str]:
     # A pipe of our own: with asyncio's, wait() would wait for whoever inherited it, not for the command alone.
     reading, writing = os.pipe()
     said = bytearray()
@@ -137,6 +142,7 @@ async def _command(check: HealthCheck, cwd: str, env: Mapping[str, str], shell: 
                 stdout=writing,
                 stderr=writing,
                 start_new_session=True,
+                umask=umask,
             )
         finally:
             os.close(writing)
@@ -153,7 +159,8 @@ async def _command(check: HealthCheck, cwd: str, env: Mapping[str, str], shell: 
     how = f"exited with {code}" if code >= 0 else f"was killed by {signal.Signals(-code).name}"
     lines = said.decode(errors="replace").split("\n")
     last = next((line.strip() for line in reversed(lines) if line.strip()), "")
-    return code == 0, f"`{_short(check.target)}` {how}" + (f": {_short(last)}" if last else "")
+    hidden = secret_values(env)
+    return code == 0, f"`{_short(check.target)}` {how}" + (f": {_short(last, hidden)}" if last else "")
 
 
 def _take(reading: int, said: bytearray) -> None:
@@ -166,7 +173,9 @@ def _take(reading: int, said: bytearray) -> None:
             asyncio.get_running_loop().remove_reader(reading)
 
 
-def _short(text: str) -> str:
+def _short(text: str, hidden: Sequence[str] = ()) -> str:
+    """Masked before it is cut: half a secret would not be known as one."""
+    text = mask(text[: 8 * _TEXT_MAX], hidden)
     return text if len(text) <= _TEXT_MAX else text[: _TEXT_MAX - 1] + "…"
 
 

@@ -10,13 +10,12 @@ import msgspec
 from runcept.cli.framework import Entry, Group, command
 from runcept.cli.invocation import Invocation
 from runcept.cli.layout import Cell, print_cells
+from runcept.core.secrets import MASK, is_secret, mask
 from runcept.paths import daemon_log, database, settings_path, socket_path
 
 __all__ = ["config"]
 
 _MODULE = "runcept.cli.commands.config"
-_SECRET = ("TOKEN", "SECRET", "PASSWORD", "KEY")
-_MASK = "********"
 
 config = Group(
     "config",
@@ -57,7 +56,7 @@ def show(invocation: Invocation) -> None:
 
     settings = load_settings(invocation.home, invocation.surroundings.environ)
     values: dict[str, Any] = msgspec.to_builtins(settings)
-    values["env"] = {key: _masked(key, value) for key, value in settings.env.items()}
+    values["env"] = {key: MASK if is_secret(key) else mask(value) for key, value in settings.env.items()}
     if invocation.options.json:
         invocation.print_json(values)
         return
@@ -72,10 +71,6 @@ def schema(invocation: Invocation) -> None:
 
     document = msgspec.json.format(msgspec.json.encode(json_schema()))
     invocation.print(document.decode())
-
-
-def _masked(name: str, value: str) -> str:
-    return _MASK if any(word in name.upper() for word in _SECRET) else value
 
 
 def _flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:

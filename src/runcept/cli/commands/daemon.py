@@ -17,6 +17,7 @@ from runcept.cli.framework import Entry, Group, command
 from runcept.cli.invocation import Invocation
 from runcept.cli.layout import Cell, print_cells
 from runcept.cli.parameters import lines_option
+from runcept.cli.printable import printable
 from runcept.client.autostart import ensure_daemon, is_held, stderr_path
 from runcept.client.connection import Connection
 from runcept.errors import DaemonUnreachable
@@ -105,8 +106,9 @@ def _record(line: str) -> dict[str, Any]:
 
 
 def _readable(record: dict[str, Any]) -> Iterator[str]:
-    yield "  ".join(str(record[key]) for key in ("ts", "level", "message") if key in record)
-    yield from str(record.get("traceback", "")).splitlines()
+    head = "  ".join(str(record[key]) for key in ("ts", "level", "message") if key in record)
+    for line in (head, *str(record.get("traceback", "")).splitlines()):
+        yield printable(line, color=False)
 
 
 def _end(invocation: Invocation, params: StopDaemon) -> DaemonStatus | None:

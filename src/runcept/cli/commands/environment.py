@@ -33,6 +33,7 @@ def activate(invocation: Invocation, names: Sequence[str], no_wait: bool, timeou
         timeout=timeout,
         progress=not invocation.options.json,
         environ=captured(invocation.surroundings.environ),
+        umask=invocation.surroundings.umask,
     )
     return perform(invocation, "activate", params, UP, f"activating {os.path.basename(target.environment)}")
 

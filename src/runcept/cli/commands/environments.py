@@ -12,6 +12,7 @@ from runcept.cli.invocation import Invocation
 from runcept.cli.layout import Cell, Column, Row, Table
 from runcept.cli.parameters import complete_environment
 from runcept.cli.present import short_path
+from runcept.cli.printable import printable
 from runcept.cli.target import project_or_place
 from runcept.core.views import Counts, EnvironmentView
 
@@ -34,9 +35,9 @@ def environments(invocation: Invocation, text: str, active: bool, forget: str | 
         invocation.print_json(listed)
     elif invocation.options.quiet:
         for each in listed.environments:
-            invocation.print(each.path)
+            invocation.print(printable(each.path, color=False) if invocation.drawn else each.path)
     elif forget is not None:
-        invocation.print(f"forgot {forget}")
+        invocation.say(f"forgot {forget}")
     else:
         _print(invocation, listed.environments, narrowed=bool(text) or active)
 

@@ -31,6 +31,7 @@ def start(invocation: Invocation, names: Sequence[str], no_wait: bool, timeout: 
         timeout=timeout,
         progress=not invocation.options.json,
         environ=captured(invocation.surroundings.environ),
+        umask=invocation.surroundings.umask,
     )
     return perform(invocation, "start", params, UP, f"starting {_some(names)}")
 
@@ -64,6 +65,7 @@ def restart(invocation: Invocation, names: Sequence[str], dependents: bool, no_w
         timeout=timeout,
         progress=not invocation.options.json,
         environ=captured(invocation.surroundings.environ),
+        umask=invocation.surroundings.umask,
     )
     return perform(invocation, "restart", params, UP, f"restarting {_some(names)}")
 

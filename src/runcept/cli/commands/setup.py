@@ -69,9 +69,14 @@ def _directory(invocation: Invocation, path: str) -> str:
 
 def _write(file: str, text: str, *, overwrite: bool) -> None:
     try:
-        with open(file, "w" if overwrite else "x", encoding="utf-8") as out:
+        with open(file, "w" if overwrite else "x", encoding="utf-8", opener=_not_for_all) as out:
             out.write(text)
     except FileExistsError:
         raise FileExists(file) from None
     except OSError as error:
         raise RunceptError(f"{file} cannot be written: {(error.strerror or str(error)).lower()}", path=file) from error
+
+
+def _not_for_all(path: str, flags: int) -> int:
+    """Written to by us alone, whatever the umask: it says what runs as us."""
+    return os.open(path, flags, 0o644)
