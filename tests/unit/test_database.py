@@ -11,7 +11,7 @@ import pytest
 
 from runcept.core.life import Life
 from runcept.core.model import Process, Project, State
-from runcept.database.connection import open_database
+from runcept.database.connection import Storage
 from runcept.database.migrations import newest_version
 from runcept.database.queries import Database, StoredEvent, StoredRun
 
@@ -20,9 +20,8 @@ PROJECT = Project(path="/p", name="p", processes=(Process(name="web", command="x
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    connection, set_aside = open_database(str(tmp_path / "runcept.db"))
-    assert set_aside is None
-    opened = Database(connection)
+    opened = Database(Storage(str(tmp_path / "runcept.db")))
+    assert opened.warnings() == []
     yield opened
     opened.close()
 
@@ -122,9 +121,9 @@ def test_a_file_that_is_no_database_is_set_aside(tmp_path: Path, content: bytes)
     """It is kept under another name, and a new one is begun."""
     path = tmp_path / "runcept.db"
     path.write_bytes(content)
-    connection, sentence = open_database(str(path))
-    connection.close()
-    assert sentence is not None
+    storage = Storage(str(path))
+    storage.close()
+    (sentence,) = storage.set_aside
     (aside,) = tmp_path.glob("runcept.db.unusable-*")
     assert aside.read_bytes() == content
     assert str(aside) in sentence
@@ -137,14 +136,13 @@ def test_a_database_of_a_newer_runcept_is_set_aside(tmp_path: Path) -> None:
     newer.execute(f"PRAGMA user_version = {newest_version() + 1}")
     newer.commit()
     newer.close()
-    connection, sentence = open_database(str(path))
-    connection.close()
-    assert sentence is not None
+    storage = Storage(str(path))
+    storage.close()
+    (sentence,) = storage.set_aside
     assert f"its schema is version {newest_version() + 1}" in sentence
 
 
 def test_the_file_is_the_owners_alone(tmp_path: Path) -> None:
     """It holds environments, and so secrets."""
-    connection, _ = open_database(str(tmp_path / "runcept.db"))
-    connection.close()
+    Storage(str(tmp_path / "runcept.db")).close()
     assert (tmp_path / "runcept.db").stat().st_mode & 0o777 == 0o600

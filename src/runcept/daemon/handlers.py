@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
@@ -236,7 +237,8 @@ class Handlers:
         del notify
         environment = self._shown(params.environment)
         self._engine.touch(environment, params.actor)
-        return self._environment_view(environment, self._measure([environment]))
+        view = self._environment_view(environment, self._measure([environment]))
+        return msgspec.structs.replace(view, warnings=self._engine.warnings())
 
     async def list_processes(self, params: m.Status, notify: Notify) -> m.ProcessList:
         """The processes of one environment."""
@@ -318,6 +320,7 @@ class Handlers:
             environments=sum(environment.is_active for environment in environments),
             processes=sum(life.pid is not None for e in environments for life in e.lives.values()),
             memory_bytes=resources.resident([os.getpid(), self._keeper_pid()]),
+            warnings=self._engine.warnings(),
         )
 
     async def daemon_stop(self, params: m.StopDaemon, notify: Notify) -> m.DaemonStatus:
@@ -395,7 +398,7 @@ class Handlers:
             processes=self._views(environment, environment.lives, usage),
             activated_at=environment.activated_at,
             last_activity_at=environment.last_activity_at,
-            idle_stop_at=environment.idle_stop_at(),
+            idle_stop_at=environment.idle_stop_at(self._engine.now(), time.time()),
         )
 
     def _environment_list(self, environments: Iterable[Environment]) -> m.EnvironmentList:
