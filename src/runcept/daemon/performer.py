@@ -43,6 +43,8 @@ _DRAIN_SECONDS = 5.0
 """An exit is shown when its last line is readable, or after this long where the log cannot be written."""
 _UNKILLABLE_SECONDS = 5.0
 _UNHELD_POLL = 0.1
+_KEEPER_SECONDS = 0.5
+"""For the keeper to pass a signal on: the grace runs, and one that is suspended must not keep it from them."""
 _RETRY_SECONDS = 1.0
 _OVER = "~over"
 """Ends the name of a run's directory that is being removed: no name of a process has a tilde."""
@@ -244,8 +246,10 @@ class SystemPerformer:
         """To the whole group at once, which no fork escapes, and to whoever has left it."""
         left = self._members(run, ordered_at)
         if run.in_keeper and not run.has_ended:
-            with suppress(OSError, KeeperLost):  # it has ended just now: what is left gets its signal below
-                await self.link.signal(run.key, signal, group=True)
+            # It has ended just now, or nobody passes it on: what is left gets its signal below.
+            with suppress(OSError, KeeperLost):
+                async with asyncio.timeout(_KEEPER_SECONDS):
+                    await self.link.signal(run.key, signal, group=True)
                 left = [member for member in left if not is_in_group(member.pid, run.pid)]
         for member in left:
             send(member, signal)
