@@ -1,4 +1,4 @@
-"""The clock of the machine is set, by an hour: no grace, back-off, interval or limit is another one, and nothing is lost.
+"""The clock of the machine is set, by an hour: no grace, back-off, interval or limit changes, and nothing is lost.
 
 Where an instant is shown it is of the clock as it was then; what is waited for is never of that clock.
 """
@@ -63,7 +63,9 @@ def test_libfaketime_is_there() -> None:
 
 
 @pytest.mark.parametrize("change", [forward, back, forward_and_back])
-def test_a_jump_within_a_grace_changes_it_by_nothing(stage: Stage, clock: Clock, change: Callable[[Clock], None]) -> None:
+def test_a_jump_within_a_grace_changes_it_by_nothing(
+    stage: Stage, clock: Clock, change: Callable[[Clock], None]
+) -> None:
     """SIGKILL comes when the two seconds are over."""
     one(stage, f'{STUBBORN}\nstop_timeout = "2s"')
     pid = stage.ask_for("start", "web").processes[0].pid
@@ -122,7 +124,10 @@ def test_a_jump_within_a_back_off_changes_it_by_nothing(
 @pytest.mark.parametrize("change", [forward, back])
 def test_a_jump_does_not_make_failures_older(stage: Stage, clock: Clock, change: Callable[[Clock], None]) -> None:
     """All of them are within the window of a minute: the third restart is the last."""
-    one(stage, 'command = "exit 3"\nrestart = "always"\nrestart_delay = "200ms"\nmax_restarts = 3\nrestart_window = "1m"')
+    one(
+        stage,
+        'command = "exit 3"\nrestart = "always"\nrestart_delay = "200ms"\nmax_restarts = 3\nrestart_window = "1m"',
+    )
     stage.ask_for("activate", wait=False)
     wait_until(lambda: stage.statuses()["web"].run == 2)
     change(clock)

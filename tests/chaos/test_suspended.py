@@ -19,7 +19,7 @@ from runcept.api import messages as m
 from runcept.client.connection import Connection
 from runcept.paths import database
 
-POLITE = 'command = "trap \'echo goodbye; exit 7\' TERM; echo up; while :; do sleep 0.05; done"'
+POLITE = "command = \"trap 'echo goodbye; exit 7' TERM; echo up; while :; do sleep 0.05; done\""
 STUBBORN = 'command = "trap : TERM; echo up; while :; do sleep 0.05; done"'
 
 
@@ -146,7 +146,10 @@ def test_a_probe_whose_time_ran_out_for_us_is_no_failure(stage: Stage) -> None:
 def test_a_line_that_was_written_meanwhile_makes_ready(stage: Stage) -> None:
     """It was there before the start period was over, though nobody had looked."""
     check = 'url = "log://ready", start_period = "1500ms"'
-    one(stage, f'command = "until [ -e go ]; do sleep 0.02; done; echo ready; exec sleep 1000"\nhealth_check = {{{check}}}')
+    one(
+        stage,
+        f'command = "until [ -e go ]; do sleep 0.02; done; echo ready; exec sleep 1000"\nhealth_check = {{{check}}}',
+    )
     begun = time.monotonic()
     stage.ask_for("activate", wait=False)
     wait_until(lambda: stage.statuses()["web"].pid)
@@ -164,13 +167,12 @@ def test_a_request_that_was_sent_meanwhile_counts_against_inactivity(stage: Stag
     pid = stage.ask_for("start", "web").processes[0].pid
     begun = time.monotonic()
     with ThreadPoolExecutor(1) as pool:
-        with suspended(stage.daemons()):
-            with Connection(stage.home) as connection:
-                asked = pool.submit(connection.call, "status", m.Status(environment=str(stage.project)))
-                until(begun + 4)
-                for daemon in stage.daemons():
-                    os.kill(daemon, signal.SIGCONT)
-                assert [view.state for view in asked.result().processes] == ["running"]
+        with suspended(stage.daemons()), Connection(stage.home) as connection:
+            asked = pool.submit(connection.call, "status", m.Status(environment=str(stage.project)))
+            until(begun + 4)
+            for daemon in stage.daemons():
+                os.kill(daemon, signal.SIGCONT)
+            assert [view.state for view in asked.result().processes] == ["running"]
         until(time.monotonic() + 1)
     assert is_alive(pid)
     assert "inactivity_stop" not in events(stage)

@@ -225,7 +225,11 @@ class SystemPerformer:
 
     async def _note_failure(self, run: Run, reason: str) -> None:
         """The log tells the whole story, so also of a run that never was."""
-        os.makedirs(self.directory(run), mode=0o700, exist_ok=True)
+        try:
+            os.makedirs(self.directory(run), mode=0o700, exist_ok=True)
+        except OSError as error:  # a home that is full or read-only: then its state alone tells why
+            _log.warning("%s: not in its log: %s: %s", run.key, reason, error)
+            return
         await self.open_log(run)
         sentence = f"run {run.number} could not be started: {reason}"
         self.capture.note(run.key, Note("failed", sentence, {"run": run.number}))

@@ -10,6 +10,7 @@ import contextlib
 import os
 import sqlite3
 import time
+from collections.abc import Callable
 from itertools import count
 from urllib.parse import quote
 
@@ -21,6 +22,8 @@ LOCK_PATIENCE_SECONDS = 1.0
 """For another program that looks into the file; the whole daemon waits."""
 _RETRY_SECONDS = 1.0
 _BESIDE = ("-wal", "-shm")
+_OF_THE_FILE = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN}
+"""Errors that are not those of a moment, as a lock and a full disk are: sqlite.org/rescode.html."""
 
 
 class Storage:
@@ -43,11 +46,15 @@ class Storage:
         self._is_copied = True
         """What the file holds is in memory as well."""
         self._retry_at = 0.0
+        self._begin(self._open_usable)
+
+    def _begin(self, open_file: Callable[[], sqlite3.Connection]) -> None:
         try:
-            self.connection = self._open_usable()
+            self.connection = open_file()
             self._file = self._found()
-        except (sqlite3.Error, OSError) as error:
-            self.connection, self._is_copied = _copy(path)
+        except (sqlite3.Error, OSError, ValueError) as error:
+            self.connection, self._is_copied = _copy(self.path)
+            self._file = None
             self._is_adrift(error)
 
     def attend(self) -> None:
@@ -62,6 +69,14 @@ class Storage:
                 self._settle()
             except (sqlite3.Error, OSError) as error:
                 self._is_adrift(error)
+
+    def doubt(self, error: sqlite3.Error) -> None:
+        """A transaction has failed: what is wrong with the file may be so for this connection alone, or for ever."""
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
+        if code in _OF_THE_FILE and self._file is not None and time.monotonic() >= self._retry_at:
+            self._retry_at = time.monotonic() + _RETRY_SECONDS
+            self.connection.close()
+            self._begin(lambda: _open(self.path))
 
     def close(self) -> None:
         """Write the WAL back and close."""
@@ -116,7 +131,6 @@ class Storage:
         opened = _open(self.path)
         self.connection.close()
         self.connection, self._file, self.trouble = opened, self._found(), None
-
 
     def _write_whole(self) -> None:
         """A new file in the place of the old one, which loses its WAL first: to the new one that would be poison."""

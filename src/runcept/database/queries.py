@@ -117,6 +117,7 @@ class Database:
             if isinstance(error, sqlite3.IntegrityError):  # it would fail again and again
                 self._unkept.clear()
             self._unkept.extend(self._writes)
+            self._storage.doubt(error)
             self._say(f"state is not kept: {error}")
         else:
             self._unkept.clear()
