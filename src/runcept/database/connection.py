@@ -83,7 +83,8 @@ class Storage:
         self.connection.close()
 
     def _is_adrift(self, error: Exception) -> None:
-        self.trouble = f"{self.path} cannot be written ({error}): what happens is not kept"
+        why = (isinstance(error, OSError) and error.strerror) or str(error)
+        self.trouble = f"{self.path} cannot be written ({why.lower()}): what happens is not kept"
         self._retry_at = time.monotonic() + _RETRY_SECONDS
 
     def _found(self) -> tuple[int, int] | None:
