@@ -36,7 +36,7 @@ def test_second_keeper_of_a_home_is_refused(keeper: Bench) -> None:
     second = keeper.start()
     _, said = second.communicate(timeout=10)
     assert second.returncode == 3
-        assert said.endswith(f" another keeper holds {keeper.home}\n")
+    assert said.endswith(f" another keeper holds {keeper.home}\n")
     assert keeper.connect()["pid"] == first.pid
 
 

@@ -7,11 +7,13 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
+from tests.support import wait_until
 
 from runcept.core.life import Life
 from runcept.core.model import Process, Project, State
-from runcept.database.connection import open_database
+from runcept.database.connection import Storage
 from runcept.database.migrations import newest_version
 from runcept.database.queries import Database, StoredEvent, StoredRun
 
@@ -20,9 +22,8 @@ PROJECT = Project(path="/p", name="p", processes=(Process(name="web", command="x
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    connection, set_aside = open_database(str(tmp_path / "runcept.db"))
-    assert set_aside is None
-    opened = Database(connection)
+    opened = Database(Storage(str(tmp_path / "runcept.db")))
+    assert opened.warnings() == []
     yield opened
     opened.close()
 
@@ -108,6 +109,120 @@ def test_a_database_that_cannot_be_written_is_said_once_and_heals(
     assert len(database.environments()) == 1
 
 
+def test_the_history_keeps_its_order_when_the_clock_is_put_back(database: Database) -> None:
+    """It is the order of what happened, whatever was on the clock."""
+    events = [StoredEvent(at, "/p", "web", "ready", str(at), "cli", {}) for at in (3600.0, 3601.0, 1.0, 2.0)]
+    for event in events:
+        with database.transaction():
+            database.add_events([event])
+    assert database.events() == events
+
+
+def test_of_the_runs_of_a_process_the_last_hundred_are_remembered(database: Database) -> None:
+    """And those of others, and what is not released, however old."""
+    with database.transaction():
+        database.begin_run("old-and-kept", "/p", "web", 0)
+        database.begin_run("other", "/p", "worker", 1)
+        database.release_run("other")
+    for run in range(1, 251):
+        with database.transaction():
+            database.begin_run(f"web-{run}", "/p", "web", run)
+            database.release_run(f"web-{run}")
+    rows = database._connection.execute("SELECT key FROM runs WHERE process = 'web' AND released").fetchall()
+    assert {key for (key,) in rows} == {f"web-{run}" for run in range(151, 251)}
+    assert [run.key for run in database.unreleased_runs()] == ["old-and-kept"]
+    assert database.is_released("other")
+
+
+def kept(path: Path) -> list[str]:
+    """The paths of the environments that are in the file."""
+    other = sqlite3.connect(path)
+    try:
+        return [name for (name,) in other.execute("SELECT path FROM environments ORDER BY path")]
+    finally:
+        other.close()
+
+
+def save(database: Database, path: str) -> None:
+    with database.transaction():
+        database.save_environment(msgspec.structs.replace(PROJECT, path=path), None, None)
+
+
+@pytest.mark.parametrize("names", [[""], ["", "-wal", "-shm"]])
+def test_a_file_that_is_deleted_is_made_again_with_all_that_it_held(
+    database: Database, tmp_path: Path, names: list[str]
+) -> None:
+    """By the next transaction: what was in the file that is gone, and what comes."""
+    path = tmp_path / "runcept.db"
+    save(database, "/a")
+    for name in names:
+        (tmp_path / f"runcept.db{name}").unlink()
+    save(database, "/b")
+    assert kept(path) == ["/a", "/b"]
+    assert path.stat().st_mode & 0o777 == 0o600
+    save(database, "/c")
+    assert kept(path) == ["/a", "/b", "/c"]
+    assert database.warnings() == []
+    assert not list(tmp_path.glob("*.new"))
+
+
+def test_a_file_that_is_replaced_is_set_aside(database: Database, tmp_path: Path) -> None:
+    """What we know is newer than any copy that somebody puts in its place; the copy is kept, and that is said."""
+    path = tmp_path / "runcept.db"
+    save(database, "/a")
+    copy = tmp_path / "copy"
+    copy.write_bytes(b"somebody else's")
+    copy.replace(path)
+    save(database, "/b")
+    assert kept(path) == ["/a", "/b"]
+    (sentence,) = database.warnings()
+    (aside,) = tmp_path.glob("runcept.db.replaced-*[0-9]")
+    assert str(aside) in sentence
+    assert aside.read_bytes() == b"somebody else's"
+
+
+def test_what_is_in_memory_goes_into_a_file_as_soon_as_there_can_be_one(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its directory is not there at first; that is said, and no more once it is."""
+    home = tmp_path / "home"
+    with caplog.at_level(logging.WARNING):
+        database = Database(Storage(str(home / "runcept.db")))
+        save(database, "/a")
+        assert "what happens is not kept" in "".join(database.warnings())
+        assert caplog.text.count("what happens is not kept") == 1
+        home.mkdir()
+
+        def is_kept() -> bool:
+            save(database, "/b")
+            return not database.warnings()
+
+        wait_until(is_kept)
+        assert kept(home / "runcept.db") == ["/a", "/b"]
+        assert caplog.text.count("state is kept again") == 1
+    database.close()
+
+
+def test_memory_forgets_an_environment_as_a_file_does(tmp_path: Path) -> None:
+    """With its processes and its activity."""
+    database = Database(Storage(str(tmp_path / "nowhere" / "runcept.db")))
+    save(database, "/p")
+    with database.transaction():
+        database.save_lives("/p", [Life(name="web")])
+        database.forget_environment("/p")
+    assert database._connection.execute("SELECT count(*) FROM processes").fetchone() == (0,)
+    database.close()
+
+
+def test_nothing_that_was_set_aside_is_set_aside_over_another(tmp_path: Path) -> None:
+    """Also within one second, or when the clock has been put back."""
+    contents = {f"not a database, {number}".encode() * 100 for number in range(3)}
+    for content in contents:
+        (tmp_path / "runcept.db").write_bytes(content)
+        Storage(str(tmp_path / "runcept.db")).close()
+    assert {path.read_bytes() for path in tmp_path.glob("runcept.db.unusable-*[0-9]")} == contents
+
+
 def test_the_boot_is_remembered(database: Database) -> None:
     """It tells a recycled pid from a living process."""
     assert database.last_boot() is None
@@ -122,9 +237,9 @@ def test_a_file_that_is_no_database_is_set_aside(tmp_path: Path, content: bytes)
     """It is kept under another name, and a new one is begun."""
     path = tmp_path / "runcept.db"
     path.write_bytes(content)
-    connection, sentence = open_database(str(path))
-    connection.close()
-    assert sentence is not None
+    storage = Storage(str(path))
+    storage.close()
+    (sentence,) = storage.set_aside
     (aside,) = tmp_path.glob("runcept.db.unusable-*")
     assert aside.read_bytes() == content
     assert str(aside) in sentence
@@ -137,14 +252,13 @@ def test_a_database_of_a_newer_runcept_is_set_aside(tmp_path: Path) -> None:
     newer.execute(f"PRAGMA user_version = {newest_version() + 1}")
     newer.commit()
     newer.close()
-    connection, sentence = open_database(str(path))
-    connection.close()
-    assert sentence is not None
+    storage = Storage(str(path))
+    storage.close()
+    (sentence,) = storage.set_aside
     assert f"its schema is version {newest_version() + 1}" in sentence
 
 
 def test_the_file_is_the_owners_alone(tmp_path: Path) -> None:
     """It holds environments, and so secrets."""
-    connection, _ = open_database(str(tmp_path / "runcept.db"))
-    connection.close()
+    Storage(str(tmp_path / "runcept.db")).close()
     assert (tmp_path / "runcept.db").stat().st_mode & 0o777 == 0o600

@@ -196,6 +196,8 @@ class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Living ones."""
     memory_bytes: int | None = None
     """Resident memory of daemon and keeper."""
+    warnings: list[str] = []
+    """What a user should know: that state is not kept, that a database was set aside."""
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):

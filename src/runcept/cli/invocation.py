@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -95,6 +95,11 @@ class Invocation:
     def tell(self, text: str) -> None:
         """One line to stderr."""
         self.surroundings.stderr.write(text + "\n")
+
+    def warn(self, warnings: Sequence[str]) -> None:
+        """What a user should know besides the answer, to stderr."""
+        for warning in warnings:
+            self.tell(f"{paint('runcept:', 'yellow' if self.error_color else '')} {printable(warning, color=False)}")
 
     def print_json(self, document: object) -> None:
         """One JSON document on stdout: in one line for programs, indented on a terminal. Any msgspec type will do."""

@@ -81,7 +81,7 @@ class Counts(msgspec.Struct, frozen=True):
 
 
 class EnvironmentView(msgspec.Struct, frozen=True, omit_defaults=False):
-    """One environment. In `environments`, `processes` is null and left out by the renderer, `counts` is set."""
+    """One environment. In `environments`, `processes` and `warnings` are left out."""
 
     path: str
     name: str
@@ -94,6 +94,8 @@ class EnvironmentView(msgspec.Struct, frozen=True, omit_defaults=False):
     last_activity_at: str | None = None
     inactivity_timeout_seconds: float | None = None
     idle_stop_at: str | None = None
+    warnings: list[str] | msgspec.UnsetType = msgspec.UNSET
+    """What a user should know of the daemon itself: that state is not kept, that a database was set aside."""
 
 
 def process_view(

@@ -24,7 +24,7 @@ from runcept.daemon.handlers import Handlers
 from runcept.daemon.performer import SystemPerformer
 from runcept.daemon.recovery import Recovery
 from runcept.daemon.server import bind, serve
-from runcept.database.connection import open_database
+from runcept.database.connection import Storage
 from runcept.database.queries import Database
 from runcept.errors import ConfigError, RunceptError
 from runcept.paths import daemon_log, ensure_home, socket_path
@@ -221,10 +221,7 @@ def main(home: str, *, foreground: bool = False, again: bool = False) -> int:
     cgroups.leave()
     raise_file_limit()
     _set_up_log(home, foreground=foreground)
-    connection, set_aside = open_database(database_path(home))
-    if set_aside is not None:
-        _log.error("%s", set_aside)
-    database = Database(connection)
+    database = Database(Storage(database_path(home)))
     try:
         asyncio.run(_run(home, database))
     except BaseException:

@@ -25,6 +25,9 @@ from runcept.units import format_duration
 
 __all__ = ["Engine", "Performer"]
 
+_HEARING_SECONDS = 0.25
+"""For what was said to a daemon while it was suspended to be heard, before anybody's time is up."""
+
 
 class Performer(Protocol):
     """What does what the core decided. Every method returns at once; facts come back through the engine."""
@@ -49,6 +52,7 @@ class Engine:
         self._loop = loop
         self._database = database
         self._timer: asyncio.TimerHandle | None = None
+        self._hearing_until = 0.0
         self._watchers: set[Callable[[Environment], None]] = set()
         self._deadlines: dict[str, float] = {}
         """By path: when an environment has something to do."""
@@ -84,6 +88,10 @@ class Engine:
             self._save(environment)
             self._database.save_lives(environment.path, environment.lives.values())
         return environment
+
+    def warnings(self) -> list[str]:
+        """What a user should know of how the state is kept, a sentence each."""
+        return self._database.warnings()
 
     def find(self, name: str) -> Environment:
         """By path, or by the name of exactly one. EnvironmentNotFound, EnvironmentAmbiguous."""
@@ -209,16 +217,25 @@ class Engine:
             self._deadlines.pop(environment.path, None)
         else:
             self._deadlines[environment.path] = deadline
-        upcoming = min(self._deadlines.values(), default=None)
+        self._set_timer()
+
+    def _set_timer(self) -> None:
+        upcoming = max(min(self._deadlines.values()), self._hearing_until) if self._deadlines else None
         if self._timer is not None:
             if upcoming == self._timer.when():
                 return
             self._timer.cancel()
-        self._timer = None if upcoming is None else self._loop.call_at(upcoming, self._tick)
+        self._timer = None if upcoming is None else self._loop.call_at(upcoming, self._tick, upcoming)
 
-    def _tick(self) -> None:
+    def _tick(self, set_for: float) -> None:
         self._timer = None
         now = self.now()
+        if now - set_for > _HEARING_SECONDS:
+            # We were suspended, or starved, and requests, exits and output wait to be read. Were the inactivity or the
+            # silence of these counted first, it would be our own.
+            self._hearing_until = now + _HEARING_SECONDS
+            self._set_timer()
+            return
         for path in [path for path, deadline in self._deadlines.items() if deadline <= now]:
             environment = self.environments[path]
             effects, probes = environment.tick(now)

@@ -151,9 +151,10 @@ class Environment:
         )
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
-    def idle_stop_at(self) -> float | None:
-        """When it stops if nobody uses it until then; seconds since the epoch."""
-        if self.last_activity_at is None:
-            return None
+    def idle_stop_at(self, now: float, today: float) -> float | None:
+        """When it stops if nobody uses it until then, in seconds since the epoch, which are `today` at `now`.
+
+        Of the clock as it is: since the last activity it may have been set.
+        """
         deadline = idle_deadline(self.project, self.wanted(), self.last_activity)
-        return None if deadline is None else self.last_activity_at + deadline - self.last_activity
+        return None if deadline is None else today + deadline - now

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
@@ -250,10 +251,10 @@ class Handlers:
         environment = self._shown(params.environment)
         self._engine.touch(environment, params.actor)
         view = self._environment_view(environment, self._measure([environment]))
-        if not params.tree:
-            return view
-        trees = [msgspec.structs.replace(each, tree=self._tree(environment, each)) for each in view.processes or []]
-        return msgspec.structs.replace(view, processes=trees)
+        if params.tree:
+            trees = [msgspec.structs.replace(each, tree=self._tree(environment, each)) for each in view.processes or []]
+            view = msgspec.structs.replace(view, processes=trees)
+        return msgspec.structs.replace(view, warnings=self._engine.warnings())
 
     def _tree(self, environment: Environment, view: ProcessView) -> list[Descendant]:
         """What lives of a process, each behind its parent, the main process first."""
@@ -353,6 +354,7 @@ class Handlers:
             environments=sum(environment.is_active for environment in environments),
             processes=sum(life.pid is not None for e in environments for life in e.lives.values()),
             memory_bytes=resources.resident([os.getpid(), self._performer.link.pid]),
+            warnings=self._engine.warnings(),
         )
 
     async def daemon_stop(self, params: m.StopDaemon, notify: Notify) -> m.DaemonStatus:
@@ -437,7 +439,7 @@ class Handlers:
             processes=self._views(environment, environment.lives, usage),
             activated_at=environment.activated_at,
             last_activity_at=environment.last_activity_at,
-            idle_stop_at=environment.idle_stop_at(),
+            idle_stop_at=environment.idle_stop_at(self._engine.now(), time.time()),
         )
 
     def _environment_list(self, environments: Iterable[Environment]) -> m.EnvironmentList:

@@ -46,6 +46,8 @@ _DRAIN_SECONDS = 5.0
 _UNHELD_POLL = 0.1
 _REASON_LENGTH = 500
 """Characters of a line of output within a reason."""
+_KEEPER_SECONDS = 0.5
+"""For the keeper to pass a signal on: the grace runs, and one that is suspended must not keep it from them."""
 _RETRY_SECONDS = 1.0
 _OVER = "~over"
 """Ends the name of a run's directory that is being removed: no name of a process has a tilde."""
@@ -245,7 +247,11 @@ class SystemPerformer:
 
     async def _note_failure(self, run: Run, reason: str) -> None:
         """The log tells the whole story, so also of a run that never was."""
-        os.makedirs(self.directory(run), mode=0o700, exist_ok=True)
+        try:
+            os.makedirs(self.directory(run), mode=0o700, exist_ok=True)
+        except OSError as error:  # a home that is full or read-only: then its state alone tells why
+            _log.warning("%s: not in its log: %s: %s", run.key, reason, error)
+            return
         await self.open_log(run)
         sentence = f"run {run.number} could not be started: {reason}"
         self.capture.note(run.key, Note("failed", sentence, {"run": run.number}))
@@ -276,8 +282,10 @@ class SystemPerformer:
         """To the whole group at once, which no fork escapes, and to whoever has left it."""
         left = self.members(run, ordered_at)
         if run.in_keeper and not run.has_ended:
-            with suppress(OSError, KeeperLost):  # it has ended just now: what is left gets its signal below
-                await self.link.signal(run.key, signal)
+            # It has ended just now, or nobody passes it on: what is left gets its signal below.
+            with suppress(OSError, KeeperLost):
+                async with asyncio.timeout(_KEEPER_SECONDS):
+                    await self.link.signal(run.key, signal)
                 left = [member for member in left if not is_in_group(member.pid, run.pid)]
         for member in left:
             send(member, signal)

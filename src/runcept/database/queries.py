@@ -13,13 +13,15 @@ import msgspec
 
 from runcept.core.life import Life
 from runcept.core.model import Project
-from runcept.database.connection import LOCK_PATIENCE_SECONDS
+from runcept.database.connection import LOCK_PATIENCE_SECONDS, Storage
 
 __all__ = ["Database", "StoredEnvironment", "StoredEvent", "StoredRun"]
 
 _log = logging.getLogger(__name__)
 _encode = msgspec.json.encode
 _UNKEPT_MAX = 20_000
+_RUNS_MAX = 100
+"""Runs of a process that are remembered after their release."""
 
 
 class StoredEnvironment(msgspec.Struct, frozen=True):
@@ -68,15 +70,22 @@ def _readable(what: str) -> Iterator[None]:
 
 
 class Database:
-    """The state that survives the daemon, over an open connection."""
+    """The state that survives the daemon, as it is stored."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
         self._writes: list[tuple[str, Sequence[Sequence[object]]]] = []
         """Statements and their rows, for the end of the transaction."""
         self._unkept: deque[tuple[str, Sequence[Sequence[object]]]] = deque(maxlen=_UNKEPT_MAX)
         """Those of transactions that could not be kept: they come before those of the next one that can."""
-        self._is_failing = False
+        self._trouble: str | None = None
+        for sentence in storage.set_aside:
+            _log.error("%s", sentence)
+        self._say(storage.trouble)
+
+    def warnings(self) -> list[str]:
+        """What a user should know of the state: a file was set aside, or what happens is not kept."""
+        return [*self._storage.set_aside, *([self._trouble] if self._trouble else [])]
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -96,7 +105,9 @@ class Database:
         self._writes.append((statement, rows))
 
     def _commit(self) -> None:
+        known = len(self._storage.set_aside)
         try:
+            self._storage.attend()
             self._connection.execute("BEGIN IMMEDIATE")
             for statement, rows in (*self._unkept, *self._writes):
                 self._connection.executemany(statement, rows)
@@ -107,25 +118,36 @@ class Database:
             if isinstance(error, sqlite3.IntegrityError):  # it would fail again and again
                 self._unkept.clear()
             self._unkept.extend(self._writes)
-            if not self._is_failing:
-                _log.error("state is not kept: %s", error)
-            self._set_failing(True)
+            self._storage.doubt(error)
+            self._say(f"state is not kept: {error}")
         else:
             self._unkept.clear()
-            if self._is_failing:
-                _log.warning("state is kept again")
-            self._set_failing(False)
+            self._say(self._storage.trouble)
+        for sentence in self._storage.set_aside[known:]:
+            _log.error("%s", sentence)
 
-    def _set_failing(self, is_failing: bool) -> None:
-        """The whole daemon waits for a lock that somebody else holds: once, not again for each transaction."""
-        if is_failing is not self._is_failing:
-            self._is_failing = is_failing
-            patience = 0 if is_failing else LOCK_PATIENCE_SECONDS
-            self._connection.execute(f"PRAGMA busy_timeout = {round(1000 * patience)}")
+    def _say(self, trouble: str | None) -> None:
+        """Once, when it begins and when it is over.
+
+        The whole daemon waits for a lock that somebody else holds: once, not again for each transaction.
+        """
+        before, self._trouble = self._trouble, trouble
+        if (before is None) is (trouble is None):
+            return
+        if trouble is None:
+            _log.warning("state is kept again")
+        else:
+            _log.error("%s", trouble)
+        patience = LOCK_PATIENCE_SECONDS if trouble is None else 0
+        self._connection.execute(f"PRAGMA busy_timeout = {round(1000 * patience)}")
+
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        return self._storage.connection
 
     def close(self) -> None:
         """Write the WAL back and close."""
-        self._connection.close()
+        self._storage.close()
 
     # ------------------------------------------------------------------------------------ environments
 
@@ -218,8 +240,13 @@ class Database:
         )
 
     def release_run(self, key: str) -> None:
-        """Keep that its output is in the log and its directory is gone."""
+        """Keep that its output is in the log and its directory is gone; forget what was long ago."""
         self._write("UPDATE runs SET released = 1 WHERE key = ?", (key,))
+        self._write(
+            "DELETE FROM runs WHERE released AND (environment, process) = (SELECT environment, process FROM runs"
+            " WHERE key = ?1) AND run <= (SELECT run FROM runs WHERE key = ?1) - ?2",
+            (key, _RUNS_MAX),
+        )
 
     def is_released(self, key: str) -> bool:
         """Whether it is known that a run is over, with its output in the log."""

@@ -25,6 +25,8 @@ __all__ = ["ProbeResult", "probe"]
 _STATUS_LINE_MAX = 8192
 _OUTPUT_MAX = 65536
 _TEXT_MAX = 200
+_SUSPENDED_SECONDS = 0.5
+"""A probe that takes so much longer than it may was not waiting: we were suspended, and the answer with us."""
 _Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 _LOCAL = {"localhost", "127.0.0.1", "::1"}
 
@@ -41,7 +43,17 @@ class ProbeResult:
 async def probe(
     check: HealthCheck, *, cwd: str, env: Mapping[str, str], shell: Sequence[str], umask: int = 0o022
 ) -> ProbeResult:
-    """Ask once; all but `check` is for cmd:// alone. Whatever goes wrong is an answer, not an error."""
+    """Ask once; all but `check` is for cmd:// alone. Whatever goes wrong is an answer, not an error.
+
+    Where its time ran out while we were suspended it is asked again.
+    """
+    result = await _ask(check, cwd, env, shell, umask)
+    if result.ok or result.seconds <= check.timeout + _SUSPENDED_SECONDS:
+        return result
+    return await _ask(check, cwd, env, shell, umask)
+
+
+async def _ask(check: HealthCheck, cwd: str, env: Mapping[str, str], shell: Sequence[str], umask: int) -> ProbeResult:
     begun = time.monotonic()
     try:
         async with asyncio.timeout(check.timeout):

@@ -153,6 +153,7 @@ def _print(invocation: Invocation, status: DaemonStatus) -> None:
         invocation.say("the daemon is not running")
     elif not invocation.options.quiet:
         print_cells(invocation, [*_cells(status)], " · ")
+        invocation.warn(status.warnings)
 
 
 def _cells(status: DaemonStatus) -> Iterator[Cell]:

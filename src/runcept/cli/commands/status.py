@@ -35,6 +35,8 @@ def status(invocation: Invocation, names: Sequence[str]) -> None:
         invocation.print_json(view)
     else:
         _all(invocation, view)
+    if not invocation.options.json:
+        invocation.warn(view.warnings or [])
 
 
 @command("list")

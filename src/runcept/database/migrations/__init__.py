@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Iterator, Mapping
 
 __all__ = ["migrate", "newest_version"]
 
@@ -23,12 +24,43 @@ def newest_version() -> int:
     return max(_scripts())
 
 
-def migrate(connection: sqlite3.Connection) -> None:
-    """Bring the schema to the newest version, each step in one transaction. ValueError: it is of a newer Runcept."""
-    scripts = _scripts()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version > max(scripts):
+def migrate(connection: sqlite3.Connection, scripts: Mapping[int, str] | None = None) -> None:
+    """Bring the schema to the newest version, each step in one transaction; `scripts` by version, else our own.
+
+    Whoever migrates as well waits, and finds it done. ValueError: the database is of a newer Runcept.
+    """
+    scripts = _scripts() if scripts is None else scripts
+    if (version := _version(connection)) > max(scripts):
         raise ValueError(f"its schema is version {version}, this Runcept knows {max(scripts)}")
     for number in sorted(scripts):
         if number > version:
-            connection.executescript(f"BEGIN IMMEDIATE;\n{scripts[number]}\nPRAGMA user_version = {number};\nCOMMIT;")
+            _step(connection, number, scripts[number])
+
+
+def _step(connection: sqlite3.Connection, number: int, script: str) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        if _version(connection) < number:
+            for statement in _statements(script):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {number}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:  # a full disk has rolled it back already
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(version)
+
+
+def _statements(script: str) -> Iterator[str]:
+    """Its statements; executescript(3) would commit before the first of them."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
