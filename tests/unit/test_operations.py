@@ -29,7 +29,7 @@ def test_every_operation_of_the_table_has_a_handler_of_its_types() -> None:
     """And there is no handler that the table does not know."""
     loop = asyncio.new_event_loop()
     engine = Engine(loop, typing.cast("Database", None))
-    handlers = Handlers("/nowhere", engine, lambda: 0, lambda _: asyncio.sleep(0))
+    handlers = Handlers("/nowhere", engine, lambda: 0, lambda _: asyncio.sleep(0), lambda _path, _name, _run: "")
     loop.close()
     assert set(handlers.methods) == set(OPERATIONS)
     for name, method in handlers.methods.items():

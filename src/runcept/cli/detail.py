@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from runcept.cli.invocation import Invocation
 from runcept.cli.layout import Cell, print_cells
 from runcept.cli.present import address, look, remark, short_path
+from runcept.cli.printable import printable
 from runcept.core.views import EnvironmentView, Health, ProcessView
 from runcept.units import format_duration, format_size
 
@@ -48,6 +49,7 @@ def _facts(view: ProcessView) -> Iterator[tuple[str, Cell]]:
     yield "needs", Cell(", ".join(view.depends_on))
     yield "last exit", Cell(_exit(view))
     yield "log", Cell(view.log_path, "dim")
+    yield "notice", Cell(printable(view.notice or "", color=False) if view.reason else "", "yellow")
 
 
 def _run(view: ProcessView) -> str:

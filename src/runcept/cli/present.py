@@ -42,11 +42,11 @@ def look(view: ProcessView) -> Look:
 
 
 def remark(view: ProcessView) -> Cell:
-    """The reason, in the colour that its state deserves."""
+    """The reason, in the colour that its state deserves; without one, what else there is to know."""
     bad = view.state is State.FAILED or view.health is Health.UNHEALTHY
-    return Cell(
-        printable(view.reason or "", color=False), "red" if bad else "yellow" if view.state in _UNDER_WAY else "dim"
-    )
+    worth_a_look = view.state in _UNDER_WAY or not view.reason
+    text = printable(view.reason or view.notice or "", color=False)
+    return Cell(text, "red" if bad else "yellow" if worth_a_look else "dim")
 
 
 _UNDER_WAY = {State.STARTING, State.PENDING, State.BACKOFF, State.STOPPING}

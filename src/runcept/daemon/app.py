@@ -58,7 +58,13 @@ class Daemon:
         self._engine = Engine(asyncio.get_running_loop(), database)
         self._performer = SystemPerformer(home, self._engine, database, self._spawn_task)
         self._engine.performer = self._performer
-        self._handlers = Handlers(home, self._engine, lambda: self._performer.link.pid, self._performer.capture.clear)
+        self._handlers = Handlers(
+            home,
+            self._engine,
+            lambda: self._performer.link.pid,
+            self._performer.capture.clear,
+            self._performer.notice,
+        )
         self._lasting: list[asyncio.Task[None]] = []
 
     async def run(self) -> None:
@@ -87,6 +93,7 @@ class Daemon:
             on_bytes=self._performer.bytes_arrived,
             on_exited=self._performer.exited,
             on_lost=self._keeper_lost,
+            on_stuck=self._performer.stuck,
         )
         self._performer.linked.set()
 

@@ -58,8 +58,12 @@ def load_environment(home: str, engine: Engine, path: str) -> Environment:
 
 
 def last_run(path: str) -> int:
-    """The number of the last run that a log tells of; 0 where it tells of none."""
-    return max((line.run or 0 for line in read({"": path}, lines=1, stream="runcept").lines), default=0)
+    """The number of the last run that a log tells of; 0 where it tells of none, or cannot be read."""
+    try:
+        lines = read({"": path}, lines=1, stream="runcept").lines
+    except OSError:
+        return 0
+    return max((line.run or 0 for line in lines), default=0)
 
 
 class Handlers:
@@ -71,12 +75,14 @@ class Handlers:
         engine: Engine,
         keeper_pid: Callable[[], int],
         clear_log: Callable[[str], Awaitable[None]],
+        notice: Callable[[str, str, int], str],
     ) -> None:
         self._home = home
         self._engine = engine
         self._sampler: resources.Sampler[int] = resources.Sampler()
         self._keeper_pid = keeper_pid
         self._clear_log = clear_log
+        self._notice = notice
         self._started = engine.now()
         self.stopping = asyncio.Event()
         """The daemon is to end, after the answer to `daemon_stop` was sent."""
@@ -378,6 +384,7 @@ class Handlers:
                     life,
                     now=now,
                     log_path=log_path(environment.path, name),
+                    notice=self._notice(environment.path, name, life.run),
                     usage=usage.get(life.pid or 0, Usage()),
                 )
             )

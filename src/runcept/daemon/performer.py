@@ -19,12 +19,13 @@ from typing import Any
 from runcept.core import effects as fx
 from runcept.core import events as ev
 from runcept.core.model import LogLimits, Probe, Process
-from runcept.daemon.capture import Capture, Note, Output, Watch
+from runcept.daemon.capture import Capture, Note, Output, Watch, why
 from runcept.daemon.engine import Engine
 from runcept.daemon.environment import Environment
 from runcept.daemon.surroundings import child_environ, choose_ports
 from runcept.database.queries import Database
 from runcept.errors import KeeperLost, PortTaken, RunceptError
+from runcept.logs.commit import CommitFile
 from runcept.logs.reader import read
 from runcept.paths import ensure_project_directory, log_path, runs_directory
 from runcept.process import members, probes
@@ -66,6 +67,10 @@ class Run:
     """The keeper was lost before it said whether it had started it."""
     fate: Fate | None = None
     """Its main process, for when no keeper tells how it ended."""
+    unspooled: str = ""
+    """Why the keeper cannot take what it writes; empty where it can."""
+    unlogged: str = ""
+    """Why what was spooled cannot be logged; empty where it can."""
     previous: Run | None = None
     """The run before it, if that one was still on its way out."""
     begun: asyncio.Event = field(default_factory=asyncio.Event)
@@ -94,7 +99,7 @@ class SystemPerformer:
         self._engine = engine
         self._database = database
         self._spawn_task = spawn_task
-        self.capture = Capture(asyncio.get_running_loop(), self._consumed)
+        self.capture = Capture(asyncio.get_running_loop(), self._consumed, self._unlogged)
         self.runs: dict[str, Run] = {}
         """The runs that are not released yet, by key."""
         self._numbered: dict[tuple[str, str, int], Run] = {}
@@ -168,7 +173,7 @@ class SystemPerformer:
             run.is_cut_off = True  # whether it lives is found out with the next keeper
             return
         except (RunceptError, OSError) as error:
-            reason = error.message if isinstance(error, RunceptError) else str(error)
+            reason = error.message if isinstance(error, RunceptError) else why(error)
             await self._note_failure(run, reason)
             final = isinstance(error, PortTaken)
             self._engine.post(environment, ev.SpawnFailed(run.name, run.number, reason, time.time(), final))
@@ -206,24 +211,21 @@ class SystemPerformer:
         check = process.health_check
         if check is not None and check.probe is Probe.LOG:
             path = log_path(run.environment.path, run.name)
-            page = read({run.name: path}, lines=1, grep=check.target, run=run.number)
-            for line in page.lines:
-                self._spawn_task(self._matched(run, line.message))
+            with suppress(OSError):  # it cannot be read: what is logged from now on is seen
+                page = read({run.name: path}, lines=1, grep=check.target, run=run.number)
+                for line in page.lines:
+                    self._spawn_task(self._matched(run, line.message))
 
     async def open_log(self, run: Run, first: Note | None = None, watch: Watch | None = None) -> None:
         """Move its output from the spool to its log from now on."""
         if run.is_logged:
             return
         output = Output(self.directory(run), log_path(run.environment.path, run.name), run.number, _log_limits(run))
-        try:
-            await self.capture.open(run.key, output, first, watch)
-            run.is_logged = True
-        except OSError as error:
-            _log.warning("%s: output stays in the spool: %s", run.key, error)
+        run.is_logged = True
+        await self.capture.open(run.key, output, first, watch)
 
     async def _note_failure(self, run: Run, reason: str) -> None:
         """The log tells the whole story, so also of a run that never was."""
-        os.makedirs(self.directory(run), mode=0o700, exist_ok=True)
         await self.open_log(run)
         sentence = f"run {run.number} could not be started: {reason}"
         self.capture.note(run.key, Note("failed", sentence, {"run": run.number}))
@@ -317,13 +319,17 @@ class SystemPerformer:
             _log.warning("%s: ended, and its last output is not in the log yet", run.key)
         name = None if signal is None else name_of(signal)
         last_line = await self._last_words(run)
-        how = f"killed by {name}" if name else f"exit code {code}" if code is not None else "exit status unknown"
-        facts = {"run": run.number, "exit_code": code, "exit_signal": name}
-        self.capture.note(run.key, Note("exited", f"run {run.number}: {how}", facts))
+        self.note_end(run, code, name)
         with self._database.transaction():
             self._database.ended_run(run.key, code, name, at)
         leftovers = any(member.pid != run.pid for member in self._members(run, known_at))
         self._engine.post(run.environment, ev.Exited(run.name, run.number, code, name, at, leftovers, last_line))
+
+    def note_end(self, run: Run, code: int | None, signal: str | None, at: float | None = None) -> None:
+        """The record that the run has ended, behind what it wrote."""
+        how = f"killed by {signal}" if signal else f"exit code {code}" if code is not None else "exit status unknown"
+        facts = {"run": run.number, "exit_code": code, "exit_signal": signal}
+        self.capture.note(run.key, Note("exited", f"run {run.number}: {how}", facts, at))
 
     async def _last_words(self, run: Run) -> str:
         try:
@@ -423,6 +429,26 @@ class SystemPerformer:
         if run is not None and run.in_keeper:
             with suppress(KeeperLost):  # the next one hears of the next offset
                 self.link.consumed(key, offset)
+
+    def logged(self, run: Run) -> int:
+        """Up to where its output was logged, by this daemon or by one before it. OSError."""
+        stored = CommitFile(self.directory(run)).load()
+        return max(self.capture.offset(run.key), max(stored.consumed) if stored is not None else 0)
+
+    def stuck(self, key: str, reason: str) -> None:
+        """The keeper cannot spool what a run writes, or (an empty reason) can again."""
+        if run := self.runs.get(key):
+            run.unspooled = reason
+
+    def _unlogged(self, key: str, reason: str) -> None:
+        if run := self.runs.get(key):
+            run.unlogged = reason
+
+    def notice(self, path: str, name: str, number: int) -> str:
+        """What a user should know about the output of a run, in a sentence; empty where all is well."""
+        run = self._numbered.get((path, name, number))
+        reason = "" if run is None else run.unspooled or run.unlogged
+        return f"its output waits to be logged: {reason}" if reason else ""
 
     async def settle(self) -> None:
         """Wait until every run that is over is released; what cannot be, for a full disk, is the next daemon's."""

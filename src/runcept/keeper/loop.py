@@ -110,14 +110,17 @@ class Keeper:
 
     def _save(self, run: Run) -> int:
         """Let it write down what is new; a full disk stops this run alone, until there is room again."""
+        moved, before = 0, run.stuck
         try:
             moved = run.save()
-            run.stuck = False
+            run.stuck = ""
         except OSError as error:
-            if not run.stuck:
-                _log(f"{run.key}: cannot write its output, trying again each second: {error}")
-            moved, run.stuck = 0, True
+            run.stuck = f"{os.strerror(error.errno or 0).lower()}: {run.directory}"
             self.again_at = min(self.again_at, time.monotonic() + 1)
+        if bool(before) != bool(run.stuck):
+            _log(f"{run.key}: {run.stuck or 'there is room again'}")
+            if self.wire:
+                self.wire.send({"event": "stuck", "key": run.key, "reason": run.stuck})
         if moved and self.wire:
             self.wire.sizes[run.key] = run.spool.size
         self._settle(run)
@@ -139,7 +142,7 @@ class Keeper:
         if not run.exit:
             raise OSError(errno.EBUSY, "busy: it lives")
         run.save()
-        run.stuck = True  # so that it is read no more
+        run.stuck = "released"  # so that it is read no more
         self._settle(run)
         run.close()
         del self.runs[run.key]

@@ -53,6 +53,8 @@ class CommitFile:
 
     def store(self, commit: Commit) -> None:
         """Replace the commit. Where the run has no directory (yet) there is nothing to lose, and nothing is written."""
+        if self._file >= 0 and not os.fstat(self._file).st_nlink:  # somebody has removed it
+            self.close()
         if self._file < 0:
             try:
                 self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
