@@ -36,6 +36,7 @@ EXAMPLES: tuple[e.RunceptError, ...] = (
     e.EnvironmentActive("/home/ada/shop"),
     e.DaemonStopping(),
     e.FileExists("/home/ada/shop/.runcept.toml"),
+    e.LogNotReadable("/home/ada/shop/.runcept/logs/web.jsonl", "permission denied"),
     e.LogNotRemovable("web", "/home/ada/shop/.runcept/logs/web.jsonl", "permission denied"),
     e.TimedOut("log=listening of web", 60),
     e.Interrupted("interrupted; what was started goes on running", hint="`runcept status` shows it."),

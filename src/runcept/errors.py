@@ -31,6 +31,7 @@
     ├── EnvironmentActive             1
     ├── DaemonStopping                1
     ├── FileExists                    1
+    ├── LogNotReadable                1
     ├── LogNotRemovable               1
     ├── TimedOut                    124
     └── Interrupted                 130
@@ -62,6 +63,7 @@ __all__ = [
     "InstantUnclear",
     "Interrupted",
     "KeeperLost",
+    "LogNotReadable",
     "LogNotRemovable",
     "NotFound",
     "PatternInvalid",
@@ -410,6 +412,16 @@ class FileExists(RunceptError):
 
     def __init__(self, path: str) -> None:
         super().__init__(f"{path} exists already", path=path)
+
+
+class LogNotReadable(RunceptError):
+    """A log is there, and the system does not let us read it."""
+
+    code = "log-not-readable"
+    hint = "Check what is there, and who owns it."
+
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(f"the log {path} cannot be read: {why}", path=path)
 
 
 class LogNotRemovable(RunceptError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Mapping
@@ -117,7 +118,12 @@ def log_path(project: str, process: str) -> str:
 
 
 def ensure_project_directory(project: str) -> None:
-    """Make `PROJECT/.runcept/logs`, and the .gitignore that keeps it out of version control."""
+    """Make `PROJECT/.runcept/logs`, and the .gitignore that keeps it out of version control.
+
+    FileNotFoundError where the project's directory is gone: that is not made again.
+    """
+    if not os.path.isdir(project):
+        raise FileNotFoundError(errno.ENOENT, "the project's directory is gone", project)
     os.makedirs(logs_directory(project), exist_ok=True)
     ignore = os.path.join(project, ".runcept", ".gitignore")
     if not os.path.exists(ignore):

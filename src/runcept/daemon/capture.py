@@ -245,8 +245,10 @@ class Capture:
         except Exception as error:  # noqa: BLE001  a defect in one log must not end the thread of all
             tap.retry_at = time.monotonic() + _RETRY_SECONDS
             if not tap.failing:
-                _log.warning("%s: output waits in the spool: %s", key, error, exc_info=not isinstance(error, OSError))
-                self._loop.call_soon_threadsafe(self._on_trouble, key, why(error, tap.log_path))
+                _log.warning(
+                    "%s: output waits in the spool: %s", key, why(error), exc_info=not isinstance(error, OSError)
+                )
+                self._loop.call_soon_threadsafe(self._on_trouble, key, why(error))
             tap.failing = True
             return False
         if tap.failing:
@@ -318,11 +320,11 @@ class Capture:
         self._ending = True
 
 
-def why(error: Exception, path: str = "") -> str:
-    """What is wrong, and with which file: `path` where the error does not know."""
+def why(error: Exception) -> str:
+    """What is wrong, and with which file."""
     if not isinstance(error, OSError) or error.strerror is None:
         return str(error)
-    return ": ".join(filter(None, (error.strerror.lower(), error.filename or path)))
+    return ": ".join(filter(None, (error.strerror.lower(), error.filename)))
 
 
 def _answer(future: asyncio.Future[Any], result: object, error: Exception | None) -> None:

@@ -18,7 +18,7 @@ from runcept.core.model import State
 from runcept.core.views import EnvironmentView, ProcessView, Usage, environment_view, process_view
 from runcept.daemon.engine import Engine
 from runcept.daemon.environment import Environment
-from runcept.errors import ConfigUnreadable, DaemonStopping, EnvironmentNotFound, LogNotRemovable
+from runcept.errors import ConfigUnreadable, DaemonStopping, EnvironmentNotFound, LogNotReadable, LogNotRemovable
 from runcept.logs.reader import read
 from runcept.paths import PROJECT_FILE, log_path, socket_path
 from runcept.process import usage as resources
@@ -61,7 +61,7 @@ def last_run(path: str) -> int:
     """The number of the last run that a log tells of; 0 where it tells of none, or cannot be read."""
     try:
         lines = read({"": path}, lines=1, stream="runcept").lines
-    except OSError:
+    except LogNotReadable:
         return 0
     return max((line.run or 0 for line in lines), default=0)
 

@@ -24,7 +24,7 @@ from runcept.daemon.engine import Engine
 from runcept.daemon.environment import Environment
 from runcept.daemon.surroundings import child_environ, choose_ports
 from runcept.database.queries import Database
-from runcept.errors import KeeperLost, PortTaken, RunceptError
+from runcept.errors import KeeperLost, LogNotReadable, PortTaken, RunceptError
 from runcept.logs.commit import CommitFile
 from runcept.logs.reader import read
 from runcept.paths import ensure_project_directory, log_path, runs_directory
@@ -211,7 +211,7 @@ class SystemPerformer:
         check = process.health_check
         if check is not None and check.probe is Probe.LOG:
             path = log_path(run.environment.path, run.name)
-            with suppress(OSError):  # it cannot be read: what is logged from now on is seen
+            with suppress(LogNotReadable):  # what is logged from now on is seen
                 page = read({run.name: path}, lines=1, grep=check.target, run=run.number)
                 for line in page.lines:
                     self._spawn_task(self._matched(run, line.message))
@@ -334,8 +334,8 @@ class SystemPerformer:
     async def _last_words(self, run: Run) -> str:
         try:
             return await self.capture.flush(run.key, run.number)
-        except OSError as error:
-            _log.warning("%s: its last line is not in the log yet: %s", run.key, error)
+        except (LogNotReadable, OSError) as error:
+            _log.warning("%s: its last line is not in the log yet: %s", run.key, why(error))
         except Exception:  # noqa: BLE001
             # A defect of the reader's must not hide that the process has ended.
             _log.exception("%s: its last line could not be read", run.key)

@@ -25,7 +25,7 @@ from runcept.daemon.engine import Engine
 from runcept.daemon.handlers import last_run, load_environment
 from runcept.daemon.performer import PORTS, Run, SystemPerformer
 from runcept.database.queries import Database, StoredRun
-from runcept.errors import RunceptError
+from runcept.errors import LogNotReadable, RunceptError
 from runcept.logs.reader import read
 from runcept.paths import log_path
 from runcept.process.identity import Identity, boot_id, is_alive
@@ -138,7 +138,7 @@ class Recovery:
     def _tells_end(run: Run) -> bool:
         try:
             page = read({"": log_path(run.environment.path, run.name)}, lines=5, stream="runcept", run=run.number)
-        except OSError:
+        except LogNotReadable:
             return False
         return any(line.event == "exited" for line in page.lines)
 

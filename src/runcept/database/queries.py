@@ -43,9 +43,9 @@ class StoredRun(msgspec.Struct, frozen=True):
     pid: int | None
     start_time: int | None
     boot_id: str | None
-    exit_code: int | None
-    exit_signal: str | None
-    ended_at: float | None
+    exit_code: int | None = None
+    exit_signal: str | None = None
+    ended_at: float | None = None
     """Seconds since the epoch."""
 
 

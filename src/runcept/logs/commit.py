@@ -62,7 +62,10 @@ class CommitFile:
                 return
         flags = _FINISHED if commit.finished else 0
         data = _LAYOUT.pack(_MAGIC, *commit.consumed, commit.size, commit.device, commit.inode, flags, 0)
-        os.pwrite(self._file, data, 0)
+        try:
+            os.pwrite(self._file, data, 0)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self._path) from None
         self.stored = commit
 
     def close(self) -> None:

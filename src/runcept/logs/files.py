@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import BinaryIO, NamedTuple, Self
 
+from runcept.errors import LogNotReadable
 from runcept.logs.record import raw_ts
 from runcept.logs.rotation import PACKED, rotated
 
@@ -216,6 +217,8 @@ def _opened(path: str) -> Iterator[LogFile]:
                 raw = stack.enter_context(open(place.name, "rb", buffering=0))
             except (FileNotFoundError, NotADirectoryError):
                 continue
+            except OSError as error:
+                raise LogNotReadable(place.name, (error.strerror or str(error)).lower()) from error
             file = LogFile(_unpacked(raw) if place.name.endswith(PACKED) else _another(raw))
             is_new = last is None or not last.is_same(raw, file)
             if last is not None and is_new and not (is_behind and last.is_in_place()):
