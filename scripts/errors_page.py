@@ -32,6 +32,7 @@ EXAMPLES: tuple[e.RunceptError, ...] = (
     e.CommandIsDirectory("/home/ada/shop"),
     e.WorkingDirectoryUnusable("/home/ada/shop/backend", "no such file or directory"),
     e.SpawnRefused("/home/ada/shop/run.sh", "exec format error"),
+    e.NoDescriptorLeft("npm", 6),
     e.PortTaken(8000, 4711, "node server.js"),
     e.EnvironmentActive("/home/ada/shop"),
     e.DaemonStopping(),

@@ -27,6 +27,7 @@
     │   ├── CommandIsDirectory
     │   ├── WorkingDirectoryUnusable
     │   ├── SpawnRefused
+    │   ├── NoDescriptorLeft
     │   └── PortTaken
     ├── EnvironmentActive             1
     ├── DaemonStopping                1
@@ -65,6 +66,7 @@ __all__ = [
     "KeeperLost",
     "LogNotReadable",
     "LogNotRemovable",
+    "NoDescriptorLeft",
     "NotFound",
     "PatternInvalid",
     "PortTaken",
@@ -366,6 +368,21 @@ class SpawnRefused(StartError):
 
     def __init__(self, command: str, why: str) -> None:
         super().__init__(f"cannot start {command}: {why}", command=command)
+
+
+class NoDescriptorLeft(StartError):
+    """So much runs that another process could not be looked after with the descriptors that the daemon may have."""
+
+    code = "no-descriptor-left"
+    hint = "Stop something; or `runcept daemon stop`, raise `ulimit -n`, and start again."
+
+    def __init__(self, command: str, runs: int) -> None:
+        super().__init__(
+            f"cannot start {command}: `ulimit -n` leaves room for {runs} processes; stop something,"
+            " or raise it after `runcept daemon stop`",
+            command=command,
+            runs=runs,
+        )
 
 
 class PortTaken(StartError):

@@ -107,7 +107,7 @@ class Daemon:
         while not self._performer.linked.is_set():
             try:
                 await self._connect()
-            except (RunceptError, OSError) as error:  # no descriptor, no process left: what lives runs on without us
+            except (RunceptError, OSError, RuntimeError) as error:  # no descriptor, process or thread left: they run on
                 _log.error("there is no keeper: %s", error)
                 await asyncio.sleep(_RETRY_SECONDS)
         self._engine.record("keeper_started", f"pid {self._performer.link.pid}", "supervisor")

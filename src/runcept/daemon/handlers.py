@@ -365,11 +365,15 @@ class Handlers:
             return known
 
     def _measure(self, environments: Iterable[Environment]) -> Mapping[int, Usage]:
-        """What the living main processes use with their descendants, by pid."""
+        """What the living main processes use with their descendants, by pid; nothing is known without descriptors."""
         pids = [life.pid for e in environments for life in e.lives.values() if life.pid is not None]
+        try:
+            sampled = self._sampler.sample({pid: pid for pid in pids})
+        except OSError:
+            return {}
         return {
             pid: Usage(used.memory_bytes, used.cpu_percent, used.ports, tuple(resources.urls(used.ports)))
-            for pid, used in self._sampler.sample({pid: pid for pid in pids}).items()
+            for pid, used in sampled.items()
         }
 
     def _views(self, environment: Environment, names: Iterable[str], usage: Mapping[int, Usage]) -> list[ProcessView]:

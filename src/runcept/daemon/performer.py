@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from signal import SIGKILL, Signals
 from typing import Any
 
@@ -24,7 +25,7 @@ from runcept.daemon.engine import Engine
 from runcept.daemon.environment import Environment
 from runcept.daemon.surroundings import child_environ, choose_ports
 from runcept.database.queries import Database
-from runcept.errors import KeeperLost, LogNotReadable, PortTaken, RunceptError
+from runcept.errors import KeeperLost, LogNotReadable, NoDescriptorLeft, PortTaken, RunceptError
 from runcept.logs.commit import CommitFile
 from runcept.logs.reader import read
 from runcept.paths import ensure_project_directory, log_path, runs_directory
@@ -32,6 +33,7 @@ from runcept.process import members, probes
 from runcept.process.fate import Fate
 from runcept.process.identity import boot_id
 from runcept.process.keeper_link import KeeperLink
+from runcept.process.limits import patiently, runs_that_fit
 from runcept.process.signals import is_in_group, name_of, send
 from runcept.scheduler.health import ProbeDue
 
@@ -60,6 +62,8 @@ class Run:
     pid: int | None = None
     start_time: int | None = None
     in_keeper: bool = False
+    is_admitted: bool = False
+    """It counts among the runs that there are descriptors for."""
     has_ended: bool = False
     is_logged: bool = False
     """Its spool is open."""
@@ -155,6 +159,7 @@ class SystemPerformer:
         environment = run.environment
         process = environment.project.process(run.name)
         try:
+            self._admit(run, process)
             ports = choose_ports(process, self._ports_in_use(run) if process.auto_port else ())
             ensure_project_directory(environment.path)
             environ = await child_environ(environment.environ, process, run.marker(), ports)
@@ -187,6 +192,12 @@ class SystemPerformer:
         self._engine.post(environment, ev.Spawned(run.name, run.number, child.pid, at, ports))
         run.begun.set()
 
+    def _admit(self, run: Run, process: Process) -> None:
+        """Take no more than can be looked after. NoDescriptorLeft."""
+        if sum(other.is_admitted for other in self.runs.values()) >= runs_that_fit():
+            raise NoDescriptorLeft(process.argv[0], runs_that_fit())
+        run.is_admitted = True
+
     @staticmethod
     async def _await_previous(run: Run) -> None:
         """The log has one run after the other; but a log that cannot be written must not keep a process down."""
@@ -198,7 +209,7 @@ class SystemPerformer:
 
     async def begin(self, run: Run, process: Process, pid: int, start_time: int, first: Note | None = None) -> None:
         """Its main process lives: log its output, watch for the line that makes it ready."""
-        run.pid, run.start_time, run.in_keeper = pid, start_time, True
+        run.pid, run.start_time, run.in_keeper, run.is_admitted = pid, start_time, True, True
         run.fate = run.fate or Fate(pid, start_time)
         check = process.health_check
         watch = None
@@ -244,21 +255,21 @@ class SystemPerformer:
 
     async def _signal(self, run: Run, signal: Signals, ordered_at: float) -> None:
         """To the whole group at once, which no fork escapes, and to whoever has left it."""
-        left = self._members(run, ordered_at)
+        left = await self._members(run, ordered_at)
         if run.in_keeper and not run.has_ended:
             with suppress(OSError, KeeperLost):  # it has ended just now: what is left gets its signal below
                 await self.link.signal(run.key, signal, group=True)
                 left = [member for member in left if not is_in_group(member.pid, run.pid)]
         for member in left:
-            send(member, signal)
+            await patiently(partial(send, member, signal))
 
     async def _kill(self, run: Run) -> None:
         """SIGKILL to all of it, until nothing is left or what is left cannot be killed."""
         deadline = self._engine.now() + _UNKILLABLE_SECONDS
         pause = 0.005
-        while left := self._members(run):
+        while left := await self._members(run):
             for member in left:
-                send(member, SIGKILL)
+                await patiently(partial(send, member, SIGKILL))
             if self._engine.now() > deadline:
                 names = ", ".join(f"pid {member.pid} ({member.command})" for member in left)
                 _log.error("%s: cannot be killed: %s", run.key, names)
@@ -270,19 +281,18 @@ class SystemPerformer:
     async def _watch(self, run: Run) -> None:
         pause = 0.005
         while not run.released.is_set():
-            if not self._members(run):
+            if not await self._members(run):
                 self._engine.post(run.environment, ev.Gone(run.name, run.number))
                 return
             await asyncio.sleep(pause)
             pause = min(pause * 2, 0.2)
 
-    def _members(self, run: Run, since: float | None = None) -> list[members.Member]:
+    async def _members(self, run: Run, since: float | None = None) -> list[members.Member]:
         if run.pid is None:
             return []
         others = {other.pid for other in self.runs.values() if other.pid is not None and other is not run}
-        return members.members(
-            run.pid, self.link.pid, run.marker(), others, start_time=run.start_time, home=self.home, since=since
-        )
+        look = partial(members.members, run.pid, self.link.pid, run.marker(), others)
+        return await patiently(partial(look, start_time=run.start_time, home=self.home, since=since))
 
     def look_after(self, run: Run) -> None:
         """It lives, and no keeper holds it."""
@@ -290,7 +300,7 @@ class SystemPerformer:
 
     async def _look_after(self, run: Run) -> None:
         """No keeper will tell when it ends: look for it. Its exit status is nobody's to know."""
-        while any(member.pid == run.pid for member in self._members(run)):  # noqa: ASYNC110  of no event of ours
+        while any(member.pid == run.pid for member in await self._members(run)):  # noqa: ASYNC110  no event of ours
             await asyncio.sleep(_UNHELD_POLL)
         self.ended_unseen(run)
 
@@ -322,7 +332,7 @@ class SystemPerformer:
         self.note_end(run, code, name)
         with self._database.transaction():
             self._database.ended_run(run.key, code, name, at)
-        leftovers = any(member.pid != run.pid for member in self._members(run, known_at))
+        leftovers = any(member.pid != run.pid for member in await self._members(run, known_at))
         self._engine.post(run.environment, ev.Exited(run.name, run.number, code, name, at, leftovers, last_line))
 
     def note_end(self, run: Run, code: int | None, signal: str | None, at: float | None = None) -> None:

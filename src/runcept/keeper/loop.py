@@ -17,7 +17,7 @@ import sys
 import time
 from typing import Any
 
-from runcept.keeper.launch import launch, raise_file_limit
+from runcept.keeper.launch import launch, raise_file_limit, runs_that_fit
 from runcept.keeper.run import Run
 from runcept.keeper.system import Linux, Portable
 from runcept.keeper.wire import Wire
@@ -210,6 +210,8 @@ class Keeper:
             case {"op": "hello", "restart": restart}:
                 self.restart, self.missed_at = restart, _NEVER
                 return {"pid": os.getpid(), "runs": [run.as_dict() for run in self.runs.values()]}
+            case {"op": "spawn"} if len(self.runs) >= runs_that_fit():
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
             case {"op": "spawn" | "adopt"}:
                 run = self.runs[message["key"]] = Run(message, self.system)
                 self.again_at = self.again_at if run.own else 0.0

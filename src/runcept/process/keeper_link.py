@@ -45,7 +45,7 @@ _START_SECONDS = 5.0
 _ANSWER_SECONDS = 30.0
 """A spawn waits for its execve(2); chdir into a network directory may take its time."""
 _LIMITS = {
-    errno.EMFILE: "no file descriptor is left; stop something, or raise `ulimit -n` and `runcept daemon restart`",
+    errno.EMFILE: "no file descriptor is left; stop something, or raise `ulimit -n` after `runcept daemon stop`",
     errno.ENFILE: "no file descriptor is left on this machine",
     errno.EAGAIN: "no more processes are allowed (`ulimit -u`, or pids.max of the cgroup); stop something",
     errno.ENOMEM: "there is no memory left for another process",
