@@ -315,8 +315,7 @@ class SystemPerformer:
             run.fate = Fate(run.pid, run.start_time)
         status = None if run.fate is None else run.fate.status()
         code, signal = (None, None) if status is None else (status, None) if status >= 0 else (None, -status)
-        gap = f"run {run.number} ended while no keeper held it: its last output may be missing"
-        self.capture.note(run.key, Note("gap", gap, {"run": run.number}))
+        self.note_gap(run)
         self.exited(run.key, code, signal, time.time(), 0)
 
     async def _end(self, run: Run, code: int | None, signal: int | None, at: float, size: int) -> None:
@@ -334,6 +333,11 @@ class SystemPerformer:
             self._database.ended_run(run.key, code, name, at)
         leftovers = any(member.pid != run.pid for member in await self._members(run, known_at))
         self._engine.post(run.environment, ev.Exited(run.name, run.number, code, name, at, leftovers, last_line))
+
+    def note_gap(self, run: Run) -> None:
+        """The record that nobody can know whether all of it is in the log."""
+        gap = f"run {run.number} ended while no keeper held it: its last output may be missing"
+        self.capture.note(run.key, Note("gap", gap, {"run": run.number}))
 
     def note_end(self, run: Run, code: int | None, signal: str | None, at: float | None = None) -> None:
         """The record that the run has ended, behind what it wrote."""

@@ -132,6 +132,8 @@ class Recovery:
         if ended is not None:
             self._performer.bytes_arrived(run.key, ended.size)
         if stored.ended_at is not None and not self._tells_end(run):
+            if ended is None:
+                self._performer.note_gap(run)
             self._performer.note_end(run, stored.exit_code, stored.exit_signal, stored.ended_at)
 
     @staticmethod
