@@ -42,8 +42,9 @@ pictures: install  ## draw docs/pictures anew from what the program prints
 bench: install  ## the figures of docs/design.md, as ratios within one run
 	$(RUN)/python -m benchmarks
 
-chaos: install  ## a random campaign of kill -9, and the books afterwards: make chaos ARGS="--seed 1 --minutes 10"
+chaos: install  ## a random campaign of faults, the books afterwards, and a thousand processes: make chaos ARGS="--seed 1 --minutes 10"
 	@$(RUN)/python -m tests.chaos $(ARGS)
+	@RUNCEPT_CHAOS_MANY=1000 $(RUN)/pytest -q tests/chaos/test_exhaustion.py
 
 clean:  ## all that was made here
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist

@@ -28,10 +28,12 @@
     │   ├── WorkingDirectoryUnusable
     │   ├── SpawnRefused
     │   ├── PreviousRunLives
+    │   ├── NoDescriptorLeft
     │   └── PortTaken
     ├── EnvironmentActive             1
     ├── DaemonStopping                1
     ├── FileExists                    1
+    ├── LogNotReadable                1
     ├── LogNotRemovable               1
     ├── TimedOut                    124
     └── Interrupted                 130
@@ -63,7 +65,9 @@ __all__ = [
     "InstantUnclear",
     "Interrupted",
     "KeeperLost",
+    "LogNotReadable",
     "LogNotRemovable",
+    "NoDescriptorLeft",
     "NotFound",
     "PatternInvalid",
     "PortTaken",
@@ -368,6 +372,21 @@ class SpawnRefused(StartError):
         super().__init__(f"cannot start {command}: {why}", command=command)
 
 
+class NoDescriptorLeft(StartError):
+    """So much runs that another process could not be looked after with the descriptors that the daemon may have."""
+
+    code = "no-descriptor-left"
+    hint = "Stop something; or `runcept daemon stop`, raise `ulimit -n`, and start again."
+
+    def __init__(self, command: str, runs: int) -> None:
+        super().__init__(
+            f"cannot start {command}: `ulimit -n` leaves room for {runs} processes; stop something,"
+            " or raise it after `runcept daemon stop`",
+            command=command,
+            runs=runs,
+        )
+
+
 class PortTaken(StartError):
     """A port that a process declares is another process's: bound by it, or promised to it by Runcept.
 
@@ -437,6 +456,16 @@ class FileExists(RunceptError):
 
     def __init__(self, path: str) -> None:
         super().__init__(f"{path} exists already", path=path)
+
+
+class LogNotReadable(RunceptError):
+    """A log is there, and the system does not let us read it."""
+
+    code = "log-not-readable"
+    hint = "Check what is there, and who owns it."
+
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(f"the log {path} cannot be read: {why}", path=path)
 
 
 class LogNotRemovable(RunceptError):

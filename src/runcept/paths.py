@@ -134,7 +134,10 @@ def ensure_project_directory(project: str) -> None:
 
     Either may be a link of ours to a directory of ours. PermissionError where it is another user's: what is written
     there would be his to read, and his links would have us write to files of ours that he cannot write to himself.
+    FileNotFoundError where the project's directory is gone: that is not made again.
     """
+    if not os.path.isdir(project):
+        raise FileNotFoundError(errno.ENOENT, "the project's directory is gone", project)
     for directory in (os.path.join(project, ".runcept"), logs_directory(project)):
         with suppress(FileExistsError):
             os.mkdir(directory, 0o700)

@@ -1,8 +1,9 @@
 """A random campaign: users who want this and that, faults at any instant, and the question whether anything was lost.
 
 Rounds follow each other. In each, three users ask at once for random things while processes, daemon and keeper are
-killed at random instants; then all is to come to rest in a state that is known, and is compared with what lives. At
-the end everything is stopped, and the evidence of every run is held against log and database (`ledger`).
+killed and held still at random instants, the disk of the logs is full for a while, and clients talk nonsense; then all
+is to come to rest in a state that is known, and is compared with what lives. At the end everything is stopped, and the
+evidence of every run is held against log and database (`ledger`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.chaos.faults import Later, LogDisk, hold_still, let_go, talk_nonsense
 from tests.chaos.ledger import Ledger, Verdict
 from tests.chaos.stage import Stage, is_alive
 from tests.support import free_ports
@@ -30,6 +32,7 @@ _STEADY = ("steady", "storm", "stubborn", "server", "client")
 """Kinds that run until they are stopped."""
 _REST_SECONDS = 60
 _TRUTH_SECONDS = 10
+_YOUNG_SECONDS = 0.1
 _WRONG = (
     "processes lost",
     "processes doubled",
@@ -78,10 +81,13 @@ class Campaign:
         self.faults: Counter[str] = Counter()
         self.adoptions: list[float] = []
         self.found: list[tuple[str, str]] = []
+        self.later = Later()
+        self.disk = LogDisk(self.stage.project / ".runcept")
         (port,) = free_ports(1)
         self.server = f"server-{port}"
         self.kinds = {
             "steady": _AGAIN,
+            "steady-asked": f'{_CHECKED}health_check = "cmd://kill -0 $$"',
             "storm": _AGAIN,
             "flaky": f'{_AGAIN}stop_timeout = "200ms"',
             "quits": "",
@@ -89,17 +95,22 @@ class Campaign:
             self.server: f'{_CHECKED}health_check = "tcp://127.0.0.1:{port}"',
             "client": f'{_AGAIN}depends_on = ["{self.server}"]',
         }
-        self.stage.write(self.kinds)
+        self.stage.write(self.kinds, 'log = {max_size = "50MB", keep = 100}')
 
     def run(self, seconds: float) -> Report:
         """Rounds for about so long, and the verdict."""
         until = time.monotonic() + seconds
+        self.disk.mount()
         try:
+            for _ in range(5):  # the database is being made
+                self._ask_once()
+                self._kill_young()
             while time.monotonic() < until:
                 self._storm(self.chance.uniform(0.3, 1.5))
                 self._rest()
                 self._strike_at_rest()
         finally:
+            self.later.join()
             self._end()
         verdict = self.ledger.judge()
         for kind, sentence in self.found:
@@ -110,6 +121,7 @@ class Campaign:
         """Leave nothing behind, however it went: what is found here was counted as an orphan."""
         self.stage.kill([*self.stage.keepers(), *self.stage.daemons()])
         self.stage.kill([entry.pid for entry in self.ledger.journal() if entry.is_alive()])
+        self.disk.unmount()
 
     # ------------------------------------------------------------------------------------------- a round
 
@@ -124,6 +136,7 @@ class Campaign:
             self._strike()
         for user in users:
             user.join()
+        self.later.join()
 
     def _use(self, seed: float, until: float) -> None:
         chance = random.Random(seed)
@@ -153,15 +166,58 @@ class Campaign:
     # -------------------------------------------------------------------------------------------- faults
 
     def _strike(self) -> None:
-        chosen = self.chance.choices(["daemon", "keeper", "both", "process"], weights=[6, 1, 1, 4])[0]
-        if chosen == "process":
-            living = [entry for entry in self.ledger.journal()[-20:] if entry.what == "began" and entry.is_alive()]
-            if living:
-                victim = self.chance.choice(living)
-                self.ledger.killed.add((victim.pid, victim.start_time))
-                self.faults["kill -9 of a process"] += self.stage.kill([victim.pid])
-            return
-        self._kill_ours(chosen)
+        strike = self.chance.choices(
+            [
+                lambda: self._kill_ours("daemon"),
+                lambda: self._kill_ours("keeper"),
+                lambda: self._kill_ours("both"),
+                self._kill_young,
+                self._kill_a_process,
+                self._hold_still,
+                self._fill_the_disk,
+                self._talk_nonsense,
+            ],
+            weights=[6, 1, 1, 3, 4, 2, 1, 2],
+        )[0]
+        strike()
+
+    def _kill_a_process(self) -> None:
+        living = [entry for entry in self.ledger.journal()[-20:] if entry.what == "began" and entry.is_alive()]
+        if living:
+            victim = self.chance.choice(living)
+            self.ledger.killed.add((victim.pid, victim.start_time))
+            self.faults["kill -9 of a process"] += self.stage.kill([victim.pid])
+
+    def _kill_young(self) -> None:
+        """The daemon, and at once the one that comes after it: while it migrates, recovers, opens its socket."""
+        old = self.stage.daemons()
+        self.stage.kill(old)
+        until = time.monotonic() + 5
+        while not (young := [pid for pid in self.stage.daemons() if pid not in old]) and time.monotonic() < until:
+            time.sleep(0.002)
+        time.sleep(self.chance.uniform(0, _YOUNG_SECONDS))
+        self.faults["kill -9 of the daemon"] += bool(old)
+        self.faults["kill -9 of a young daemon"] += bool(self.stage.kill(young))
+
+    def _hold_still(self) -> None:
+        pids, seconds = self.chance.choice([self.stage.daemons, self.stage.keepers])(), self.chance.uniform(0.1, 2)
+        if pids:
+            hold_still(pids)
+            self.later(seconds, lambda: let_go(pids))
+            self.faults["SIGSTOP of daemon or keeper"] += 1
+
+    def _fill_the_disk(self) -> None:
+        if self.disk.fill():
+            self.later(self.chance.uniform(0.1, 3), self.disk.empty)
+            self.faults["full disk of logs"] += 1
+
+    def _talk_nonsense(self) -> None:
+        talk_nonsense(self.stage.home, self.chance)
+        self.faults["client that talks nonsense"] += 1
+
+    def _ask_once(self) -> None:
+        """For anything, so that there is a daemon."""
+        self.stage.statuses()
 
     def _kill_ours(self, chosen: str) -> None:
         pids = [

@@ -55,10 +55,10 @@ class Stage:
         self.project.mkdir()
         self.evidence.mkdir()
 
-    def write(self, kinds: dict[str, str]) -> None:
+    def write(self, kinds: dict[str, str], of_all: str = "") -> None:
         """Make the project file: an actor each, with these further keys."""
         actor = Path(__file__).with_name("actor.py")
-        parts = ['[project]\nname = "chaos"\n']
+        parts = [f'[project]\nname = "chaos"\n{of_all}\n']
         for name, keys in kinds.items():
             kind, _, port = name.partition("-")
             command = [sys.executable, "-I", "-S", str(actor), str(self.evidence), kind, *([port] if port else [])]

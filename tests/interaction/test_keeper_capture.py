@@ -151,6 +151,23 @@ os._exit(7)
         keeper.ask("release", key="survivor")
 
 
+def test_an_adopted_run_goes_on_behind_the_offset_that_was_logged() -> None:
+    """Also where its spool was cut meanwhile: no offset is ever that of two bytes."""
+    with bench() as keeper:
+        child = keeper.spawn("cut", ["/bin/sh", "-c", "echo before; sleep 60"])
+        wait_until(lambda: keeper.output("cut") == b"before\n")
+        keeper.keeper.kill()
+        keeper.keeper.wait()
+        place = Path(keeper.directory("cut"))
+        (place / "0000000000000000.raw").write_bytes(b"")
+        keeper.start()
+        keeper.connect()
+        about = {"key": "cut", "directory": str(place), "pid": child["pid"], "start_time": child["start_time"]}
+        assert keeper.ask("adopt", **about, offset=7)["size"] == 7
+        keeper.ask("signal", key="cut", signal=signal.SIGKILL, to="process")
+        keeper.exited("cut")
+
+
 def test_death_by_a_signal_of_an_adopted_one_is_known() -> None:
     """Through the pidfd, from Linux 6.15 on: the kernel tells a stranger's exit status too."""
     with bench() as keeper:

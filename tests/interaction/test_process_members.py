@@ -177,7 +177,7 @@ def test_sweep_leaves_nothing_behind(keeper: Bench, then: str) -> None:
     leader, runaways = family(keeper, "one", then)
     other, others = family(keeper, "two", "signal.pause()")
 
-    def find_members() -> list[Member]:
+    async def find_members() -> list[Member]:
         return members.members(leader, keeper.keeper.pid, marker("one"), exclude={other})
 
     assert asyncio.run(sweep(find_members)) == []
@@ -198,7 +198,7 @@ while time.monotonic() < end:
     leader = keeper.python("chain", code, env={"PATH": os.environ["PATH"]} | marker("chain"))["pid"]
     keeper.exited("chain")
 
-    def find_members() -> list[Member]:
+    async def find_members() -> list[Member]:
         return members.members(leader, keeper.keeper.pid, marker("chain"))
 
     assert asyncio.run(sweep(find_members)) == []
@@ -211,7 +211,11 @@ def test_sweep_names_what_cannot_be_ended(monkeypatch: pytest.MonkeyPatch) -> No
     """A process that survives SIGKILL for 5 s (in the kernel, or another user's) is given up and named."""
     monkeypatch.setattr("runcept.process.signals._UNKILLABLE_SECONDS", 0.1)
     immortal = Member(2**22 + 1, 1, "a process in uninterruptible sleep")
-    assert asyncio.run(sweep(lambda: [immortal])) == [immortal]
+
+    async def find_members() -> list[Member]:
+        return [immortal]
+
+    assert asyncio.run(sweep(find_members)) == [immortal]
 
 
 def test_signal_reaches_the_very_process_or_nobody() -> None:

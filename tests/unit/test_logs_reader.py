@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from tests.records import AT, said, started
 
-from runcept.errors import CursorInvalid, PatternInvalid
+from runcept.errors import CursorInvalid, LogNotReadable, PatternInvalid
 from runcept.logs import files as files_module
 from runcept.logs.reader import LogPage, read
 
@@ -239,3 +239,10 @@ def test_the_end_of_a_huge_log_is_read_without_the_rest(log: Path, monkeypatch: 
     monkeypatch.setattr("runcept.logs.search._LOOK_BACK", 1 << 20)
     assert messages(read({"web": str(log)}, lines=3)) == ["line 997", "line 998", "line 999"]
     assert count[0] < 48 << 20
+
+
+def test_a_log_that_cannot_be_opened_is_an_error_with_words(log: Path) -> None:
+    """It names the file and says why: here it is a directory."""
+    log.mkdir()
+    with pytest.raises(LogNotReadable, match=f"the log {log} cannot be read: is a directory"):
+        read({"web": str(log)})

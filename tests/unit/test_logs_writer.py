@@ -219,20 +219,6 @@ def test_notes_before_the_run_directory_exists_are_not_doubled_or_lost(run: Run)
     second.close()
 
 
-def test_a_spool_that_was_begun_anew_is_read_from_its_beginning(run: Run, writer: LogWriter) -> None:
-    """A commit beyond the end of the spool is of another spool."""
-    run.write("x" * 500 + "\n")
-    writer.pump()
-    for path in [*run.directory.glob("*.raw"), *run.directory.glob("*.index")]:
-        path.unlink()
-    with SpoolFeeder(str(run.directory)) as feeder:
-        feeder.feed(0, AT, b"anew\n")
-    second = run.writer()
-    second.pump()
-    assert run.messages()[1:] == ["anew"]
-    second.close()
-
-
 def test_a_deleted_log_directory_is_made_again(run: Run, writer: LogWriter) -> None:
     """`rm -r .runcept` while a process runs costs what was in it and nothing more."""
     run.write("one\n")

@@ -48,6 +48,7 @@ def _facts(view: ProcessView) -> Iterator[tuple[str, Cell]]:
     yield "needs", Cell(", ".join(view.depends_on))
     yield "last exit", Cell(_exit(view))
     yield "log", Cell(view.log_path, "dim")
+    yield "notice", Cell(printable(view.notice or "", color=False) if view.reason else "", "yellow")
 
 
 def _run(view: ProcessView) -> str:

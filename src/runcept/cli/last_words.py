@@ -6,6 +6,7 @@ from runcept.cli.invocation import Invocation
 from runcept.cli.layout import Cell, print_cells
 from runcept.cli.printable import printable
 from runcept.core.views import ProcessView
+from runcept.errors import LogNotReadable
 from runcept.logs.reader import read
 
 __all__ = ["print_last_words"]
@@ -17,7 +18,11 @@ def print_last_words(invocation: Invocation, view: ProcessView) -> None:
     """The last lines of its stderr, else of its stdout, and where the rest is. Nothing where it wrote nothing."""
     paths = {view.name: view.log_path}
     for stream in ("stderr", "stdout"):
-        if lines := read(paths, lines=_COUNT, stream=stream, run=view.run).lines:
+        try:
+            lines = read(paths, lines=_COUNT, stream=stream, run=view.run).lines
+        except LogNotReadable:
+            return
+        if lines:
             break
     else:
         return

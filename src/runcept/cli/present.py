@@ -41,9 +41,10 @@ def look(view: ProcessView) -> Look:
 
 
 def remark(view: ProcessView) -> Cell:
-    """The reason, in the colour that its state deserves."""
+    """The reason, in the colour that its state deserves; without one, what else there is to know."""
     bad = view.state is State.FAILED or view.health is Health.UNHEALTHY
-    return Cell(view.reason or "", "red" if bad else "yellow" if view.state in _UNDER_WAY else "dim")
+    worth_a_look = view.state in _UNDER_WAY or not view.reason
+    return Cell(view.reason or view.notice or "", "red" if bad else "yellow" if worth_a_look else "dim")
 
 
 _UNDER_WAY = {State.STARTING, State.PENDING, State.BACKOFF, State.STOPPING}

@@ -49,6 +49,8 @@ class ProcessView(msgspec.Struct, frozen=True):
     urls: list[str] = []
     depends_on: list[str] = []
     log_path: str = ""
+    notice: str | None = None
+    """What else a user should know, though it runs: why its output is not in the log yet."""
     tree: list[Descendant] | msgspec.UnsetType = msgspec.UNSET
     """All that lives of it, parents first; only where it was asked for."""
 
@@ -99,7 +101,7 @@ class EnvironmentView(msgspec.Struct, frozen=True, omit_defaults=False):
 
 
 def process_view(
-    environment: str, process: Process, life: Life, *, now: float, log_path: str, usage: Usage
+    environment: str, process: Process, life: Life, *, now: float, log_path: str, notice: str, usage: Usage
 ) -> ProcessView:
     """One process as it is at `now` (monotonic)."""
     alive = life.pid is not None
@@ -124,6 +126,7 @@ def process_view(
         urls=[url for url in usage.urls if not _speaks_otherwise(process, url)],
         depends_on=[dependency.name for dependency in process.depends_on],
         log_path=log_path,
+        notice=notice or None,
     )
 
 

@@ -116,6 +116,7 @@ class Daemon:
             on_bytes=self._performer.bytes_arrived,
             on_exited=self._performer.exited,
             on_lost=self._keeper_lost,
+            on_stuck=self._performer.stuck,
         )
         self._performer.linked.set()
 
@@ -129,7 +130,7 @@ class Daemon:
         while not self._performer.linked.is_set():
             try:
                 await self._connect()
-            except (RunceptError, OSError) as error:  # no descriptor, no process left: what lives runs on without us
+            except (RunceptError, OSError, RuntimeError) as error:  # no descriptor, process or thread left: they run on
                 _log.error("there is no keeper: %s", error)
                 await asyncio.sleep(_RETRY_SECONDS)
         self._engine.record("keeper_started", f"pid {self._performer.link.pid}", "supervisor")

@@ -21,7 +21,7 @@ from runcept.logs.reader import read
 from runcept.logs.rotation import Rotation, remove
 from runcept.logs.writer import LogWriter
 
-__all__ = ["Capture", "Note", "Output", "Watch"]
+__all__ = ["Capture", "Note", "Output", "Watch", "why"]
 
 _log = logging.getLogger(__name__)
 _SLICE = 1 << 20
@@ -62,30 +62,39 @@ class Watch(NamedTuple):
 class _Tap:
     """One run's way from spool to log. `size` is what the keeper has written to the spool so far."""
 
-    def __init__(self, log_path: str, writer: LogWriter) -> None:
+    def __init__(self, log_path: str, make_writer: Callable[[], LogWriter]) -> None:
         self.log_path = log_path
-        self.writer = writer
-        self.size = writer.offset
+        self.writer: LogWriter | None = None
+        """None until there was a descriptor for it, and leave to read."""
+        self.size = 0
         self.notes: deque[tuple[int, Note]] = deque()
         """Records that are to come behind so many bytes; they wait where the log cannot be written."""
         self.retry_at = 0.0
         self.failing = False
+        self._make_writer = make_writer
+
+    @property
+    def offset(self) -> int:
+        """Up to where the spool was read."""
+        return 0 if self.writer is None else self.writer.offset
 
     def is_behind(self) -> bool:
         """Whether there is something to write."""
-        return bool(self.notes) or self.writer.offset < self.size
+        return self.writer is None or bool(self.notes) or self.writer.offset < self.size
 
     def write(self) -> int:
         """Write a slice of what there is, notes in their places; how many bytes it was. OSError: go on there later."""
+        if self.writer is None:
+            self.writer = self._make_writer()
+            self.size = max(self.size, self.writer.offset)
+        writer = self.writer
         until = min(self.size, self.notes[0][0]) if self.notes else self.size
         moved = 0
-        if (count := min(_SLICE, until - self.writer.offset)) > 0:
-            moved = self.writer.pump(count)
-            if not moved:  # the keeper has lost what it told of
-                self.size = self.writer.offset
-        while self.notes and min(self.notes[0][0], self.size) <= self.writer.offset:
+        if (count := min(_SLICE, until - writer.offset)) > 0:
+            moved = writer.pump(count, upto=until)
+        while self.notes and self.notes[0][0] <= writer.offset:
             note = self.notes[0][1]
-            self.writer.note(note.event, note.message, at=note.at, **note.facts)
+            writer.note(note.event, note.message, at=note.at, **note.facts)
             self.notes.popleft()
         return moved
 
@@ -93,9 +102,16 @@ class _Tap:
 class Capture:
     """All runs' output. Methods are called from the event loop; callbacks come back to it."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, on_consumed: Callable[[str, int], None]) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        on_consumed: Callable[[str, int], None],
+        on_trouble: Callable[[str, str], None],
+    ) -> None:
         self._loop = loop
         self._on_consumed = on_consumed
+        self._on_trouble = on_trouble
+        """Called with why the log of a run cannot be written, and with "" once it can be."""
         self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._taps: dict[str, _Tap] = {}
         self._offsets: dict[str, int] = {}
@@ -108,7 +124,7 @@ class Capture:
     # ------------------------------------------------------------------------------- from the event loop
 
     async def open(self, key: str, output: Output, first: Note | None, watch: Watch | None) -> None:
-        """Begin, or go on where an earlier daemon was killed. OSError where the log cannot be written.
+        """Begin, or go on where an earlier daemon was killed. Where the log cannot be written, it is tried again.
 
         `first` is the record that comes before every line of the run, `watch` sees every line from here on.
         """
@@ -121,6 +137,10 @@ class Capture:
     def more(self, key: str, size: int) -> None:
         """The keeper has written this much to the run's spool."""
         self._calls.put(lambda: self._grow(key, size))
+
+    def offset(self, key: str) -> int:
+        """Up to where the run's spool is known to be in its log."""
+        return self._offsets.get(key, 0)
 
     async def drained(self, key: str, size: int, timeout_seconds: float) -> bool:
         """Whether every byte up to `size` was in the log in time."""
@@ -194,7 +214,7 @@ class Capture:
             offsets: dict[str, int] = {}
             for key, tap in list(self._taps.items()):
                 if tap.is_behind() and time.monotonic() >= tap.retry_at and self._write(key, tap):
-                    offsets[key] = tap.writer.offset
+                    offsets[key] = tap.offset
             if offsets:
                 self._loop.call_soon_threadsafe(self._advanced, offsets)
 
@@ -226,25 +246,31 @@ class Capture:
         except Exception as error:  # noqa: BLE001  a defect in one log must not end the thread of all
             tap.retry_at = time.monotonic() + _RETRY_SECONDS
             if not tap.failing:
-                _log.warning("%s: output waits in the spool: %s", key, error, exc_info=not isinstance(error, OSError))
+                _log.warning(
+                    "%s: output waits in the spool: %s", key, why(error), exc_info=not isinstance(error, OSError)
+                )
+                self._loop.call_soon_threadsafe(self._on_trouble, key, why(error))
             tap.failing = True
             return False
         if tap.failing:
             _log.warning("%s: output is being logged again", key)
+            self._loop.call_soon_threadsafe(self._on_trouble, key, "")
         tap.failing = False
         return moved > 0
 
     def _open(self, key: str, output: Output, first: Note | None, watch: Watch | None) -> None:
-        rotation = Rotation(output.log_path, output.limits, self._compressor)
-        writer = LogWriter(output.log_path, output.directory, run=output.run, rotation=rotation)
-        tap = _Tap(output.log_path, writer)
-        if watch is not None:
-            tap.writer.watch(watch.pattern, lambda line: self._tell(watch, line))
-        self._taps[key] = tap
+        def make_writer() -> LogWriter:
+            rotation = Rotation(output.log_path, output.limits, self._compressor)
+            writer = LogWriter(output.log_path, output.directory, run=output.run, rotation=rotation)
+            if watch is not None:
+                writer.watch(watch.pattern, lambda line: self._tell(watch, line))
+            return writer
+
+        tap = self._taps[key] = _Tap(output.log_path, make_writer)
         if first is not None:
             tap.notes.append((0, first))
-            self._write(key, tap)
-        self._loop.call_soon_threadsafe(self._advanced, {key: tap.writer.offset})
+        self._write(key, tap)
+        self._loop.call_soon_threadsafe(self._advanced, {key: tap.offset})
 
     def _tell(self, watch: Watch, line: str) -> None:
         self._loop.call_soon_threadsafe(watch.callback, line)
@@ -263,7 +289,7 @@ class Capture:
 
     def _flush(self, key: str, run: int) -> str:
         tap = self._taps.get(key)
-        if tap is None:
+        if tap is None or tap.writer is None:
             return ""
         tap.writer.flush()
         if not tap.writer.offset:  # it has written nothing
@@ -276,7 +302,7 @@ class Capture:
         return ""
 
     def _clear(self, log_path: str) -> None:
-        writers = [tap.writer for tap in self._taps.values() if tap.log_path == log_path]
+        writers = [tap.writer for tap in self._taps.values() if tap.writer is not None and tap.log_path == log_path]
         if writers:
             writers[-1].clear()  # one before it is at its end, and finds the new file
         else:
@@ -285,7 +311,7 @@ class Capture:
     def _close(self, key: str) -> None:
         tap = self._taps.get(key)
         if tap is not None:
-            while tap.is_behind():
+            while tap.is_behind() or tap.writer is None:
                 tap.write()
             tap.writer.finish()
             tap.writer.close()
@@ -293,6 +319,13 @@ class Capture:
 
     def _end(self) -> None:
         self._ending = True
+
+
+def why(error: Exception) -> str:
+    """What is wrong, and with which file."""
+    if not isinstance(error, OSError) or error.strerror is None:
+        return str(error)
+    return ": ".join(filter(None, (error.strerror.lower(), error.filename)))
 
 
 def _answer(future: asyncio.Future[Any], result: object, error: Exception | None) -> None:

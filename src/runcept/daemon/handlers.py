@@ -22,7 +22,7 @@ from runcept.core.views import Descendant, EnvironmentView, ProcessView, Usage, 
 from runcept.daemon.engine import Engine
 from runcept.daemon.environment import Environment
 from runcept.daemon.performer import SystemPerformer
-from runcept.errors import ConfigUnreadable, DaemonStopping, EnvironmentNotFound, LogNotRemovable
+from runcept.errors import ConfigUnreadable, DaemonStopping, EnvironmentNotFound, LogNotReadable, LogNotRemovable
 from runcept.logs.reader import read
 from runcept.paths import PROJECT_FILE, log_path, socket_path
 from runcept.process import usage as resources
@@ -69,8 +69,8 @@ def last_run(path: str, reach: int | None = None) -> int:
     """
     try:
         lines = read({"": path}, lines=1, stream="runcept", reach=reach).lines
-    except OSError as error:
-        _log.warning("%s cannot be read, runs are counted anew: %s", path, error)
+    except LogNotReadable as error:
+        _log.warning("%s, so its runs are counted anew", error)
         return 0
     return max((line.run or 0 for line in lines), default=0)
 
@@ -252,14 +252,15 @@ class Handlers:
         self._engine.touch(environment, params.actor)
         view = self._environment_view(environment, self._measure([environment]))
         if params.tree:
-            trees = [msgspec.structs.replace(each, tree=self._tree(environment, each)) for each in view.processes or []]
+            processes = view.processes or []
+            trees = [msgspec.structs.replace(each, tree=await self._tree(environment, each)) for each in processes]
             view = msgspec.structs.replace(view, processes=trees)
         return msgspec.structs.replace(view, warnings=self._engine.warnings())
 
-    def _tree(self, environment: Environment, view: ProcessView) -> list[Descendant]:
+    async def _tree(self, environment: Environment, view: ProcessView) -> list[Descendant]:
         """What lives of a process, each behind its parent, the main process first."""
         run = self._performer.find(environment, view.name, view.run or 0)
-        living = {member.pid: member for member in self._performer.members(run)} if run is not None else {}
+        living = {each.pid: each for each in await self._performer.members(run)} if run is not None else {}
         children: dict[int | None, list[int]] = {}
         for pid in sorted(living, reverse=True):
             parent = living[pid].parent
@@ -403,11 +404,15 @@ class Handlers:
             return known
 
     def _measure(self, environments: Iterable[Environment]) -> Mapping[int, Usage]:
-        """What the living main processes use with their descendants, by pid."""
+        """What the living main processes use with their descendants, by pid; nothing is known without descriptors."""
         pids = [life.pid for e in environments for life in e.lives.values() if life.pid is not None]
+        try:
+            sampled = self._sampler.sample({pid: pid for pid in pids})
+        except OSError:
+            return {}
         return {
             pid: Usage(used.memory_bytes, used.cpu_percent, used.ports, tuple(resources.urls(used.ports)))
-            for pid, used in self._sampler.sample({pid: pid for pid in pids}).items()
+            for pid, used in sampled.items()
         }
 
     def _views(self, environment: Environment, names: Iterable[str], usage: Mapping[int, Usage]) -> list[ProcessView]:
@@ -422,6 +427,7 @@ class Handlers:
                     life,
                     now=now,
                     log_path=log_path(environment.path, name),
+                    notice=self._performer.notice(environment.path, name, life.run),
                     usage=usage.get(life.pid or 0, Usage()),
                 )
             )

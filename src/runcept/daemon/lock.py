@@ -19,8 +19,7 @@ def acquire(home: str, name: str) -> int | None:
     except BlockingIOError:
         os.close(descriptor)
         return None
-    os.truncate(descriptor, 0)
-    os.write(descriptor, b"%d\n" % os.getpid())
+    os.pwrite(descriptor, b"%-9d\n" % os.getpid(), 0)  # over that of an earlier one
     return descriptor
 
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from signal import Signals
 from typing import Any
 
@@ -20,18 +21,20 @@ from runcept.core import effects as fx
 from runcept.core import events as ev
 from runcept.core.model import LogLimits, Probe, Process
 from runcept.core.secrets import mask
-from runcept.daemon.capture import Capture, Note, Output, Watch
+from runcept.daemon.capture import Capture, Note, Output, Watch, why
 from runcept.daemon.engine import Engine
 from runcept.daemon.environment import Environment
 from runcept.daemon.surroundings import Holder, child_environ, choose_ports
 from runcept.database.queries import Database
-from runcept.errors import KeeperLost, PortTaken, PreviousRunLives, RunceptError
+from runcept.errors import KeeperLost, LogNotReadable, NoDescriptorLeft, PortTaken, PreviousRunLives, RunceptError
+from runcept.logs.commit import CommitFile
 from runcept.logs.reader import read
 from runcept.paths import ensure_project_directory, log_path, runs_directory
 from runcept.process import cgroups, members, probes
 from runcept.process.fate import Fate
 from runcept.process.identity import boot_id
 from runcept.process.keeper_link import KeeperLink
+from runcept.process.limits import patiently, runs_that_fit
 from runcept.process.signals import is_in_group, name_of, send, sweep
 from runcept.process.system import tag_of
 from runcept.scheduler.health import ProbeDue
@@ -68,6 +71,8 @@ class Run:
     group: str | None = None
     """The directory of its control group."""
     in_keeper: bool = False
+    is_admitted: bool = False
+    """It counts among the runs that there are descriptors for."""
     has_ended: bool = False
     is_logged: bool = False
     """Its spool is open."""
@@ -75,6 +80,10 @@ class Run:
     """The keeper was lost before it said whether it had started it."""
     fate: Fate | None = None
     """Its main process, for when no keeper tells how it ended."""
+    unspooled: str = ""
+    """Why the keeper cannot take what it writes; empty where it can."""
+    unlogged: str = ""
+    """Why what was spooled cannot be logged; empty where it can."""
     previous: Run | None = None
     """The run before it, if that one was still on its way out."""
     begun: asyncio.Event = field(default_factory=asyncio.Event)
@@ -107,7 +116,7 @@ class SystemPerformer:
         self._engine = engine
         self._database = database
         self._spawn_task = spawn_task
-        self.capture = Capture(asyncio.get_running_loop(), self._consumed)
+        self.capture = Capture(asyncio.get_running_loop(), self._consumed, self._unlogged)
         self.runs: dict[str, Run] = {}
         """The runs that are not released yet, by key."""
         self._numbered: dict[tuple[str, str, int], Run] = {}
@@ -164,6 +173,7 @@ class SystemPerformer:
         process = environment.project.process(run.name)
         try:
             await self._await_previous(run)
+            self._admit(run, process)
             run.ports = choose_ports(process, self._reserved(run), self._whose)  # nobody else's from here on
             ensure_project_directory(environment.path)
             environ = await child_environ(environment.environ, process, run.marker(), run.ports)
@@ -187,7 +197,7 @@ class SystemPerformer:
             return
         except (RunceptError, OSError) as error:
             run.ports = ()
-            reason = _masked(run, error.message if isinstance(error, RunceptError) else str(error))
+            reason = _masked(run, error.message if isinstance(error, RunceptError) else why(error))
             await self._note_failure(run, reason)
             final = isinstance(error, PortTaken)
             self._engine.post(environment, ev.SpawnFailed(run.name, run.number, reason, time.time(), final))
@@ -212,12 +222,18 @@ class SystemPerformer:
         with suppress(TimeoutError):
             async with asyncio.timeout(_DRAIN_SECONDS):
                 await previous.released.wait()
-        if not previous.released.is_set() and (left := self.members(previous)):
+        if not previous.released.is_set() and (left := await self.members(previous)):
             raise PreviousRunLives(members.named(left))
+
+    def _admit(self, run: Run, process: Process) -> None:
+        """Take no more than can be looked after. NoDescriptorLeft."""
+        if sum(other.is_admitted for other in self.runs.values()) >= runs_that_fit():
+            raise NoDescriptorLeft(process.argv[0], runs_that_fit())
+        run.is_admitted = True
 
     async def begin(self, run: Run, process: Process, pid: int, start_time: int, first: Note | None = None) -> None:
         """Its main process lives: log its output, watch for the line that makes it ready."""
-        run.pid, run.start_time, run.in_keeper = pid, start_time, True
+        run.pid, run.start_time, run.in_keeper, run.is_admitted = pid, start_time, True, True
         run.fate = run.fate or Fate(pid, start_time)
         check = process.health_check
         watch = None
@@ -230,28 +246,21 @@ class SystemPerformer:
         check = process.health_check
         if check is not None and check.probe is Probe.LOG:
             path = log_path(run.environment.path, run.name)
-            page = read({run.name: path}, lines=1, grep=check.target, run=run.number)
-            for line in page.lines:
-                self._spawn_task(self._matched(run, line.message))
+            with suppress(LogNotReadable):  # what is logged from now on is seen
+                page = read({run.name: path}, lines=1, grep=check.target, run=run.number)
+                for line in page.lines:
+                    self._spawn_task(self._matched(run, line.message))
 
     async def open_log(self, run: Run, first: Note | None = None, watch: Watch | None = None) -> None:
         """Move its output from the spool to its log from now on."""
         if run.is_logged:
             return
         output = Output(self.directory(run), log_path(run.environment.path, run.name), run.number, _log_limits(run))
-        try:
-            await self.capture.open(run.key, output, first, watch)
-            run.is_logged = True
-        except OSError as error:
-            _log.warning("%s: output stays in the spool: %s", run.key, error)
+        run.is_logged = True
+        await self.capture.open(run.key, output, first, watch)
 
     async def _note_failure(self, run: Run, reason: str) -> None:
         """The log tells the whole story, so also of a run that never was."""
-        try:
-            os.makedirs(self.directory(run), mode=0o700, exist_ok=True)
-        except OSError as error:  # a home that is full or read-only: then its state alone tells why
-            _log.warning("%s: not in its log: %s: %s", run.key, reason, error)
-            return
         await self.open_log(run)
         sentence = f"run {run.number} could not be started: {reason}"
         self.capture.note(run.key, Note("failed", sentence, {"run": run.number}))
@@ -280,7 +289,7 @@ class SystemPerformer:
 
     async def _signal(self, run: Run, signal: Signals, ordered_at: float) -> None:
         """To the whole group at once, which no fork escapes, and to whoever has left it."""
-        left = self.members(run, ordered_at)
+        left = await self.members(run, ordered_at)
         if run.in_keeper and not run.has_ended:
             # It has ended just now, or nobody passes it on: what is left gets its signal below.
             with suppress(OSError, KeeperLost):
@@ -288,7 +297,7 @@ class SystemPerformer:
                     await self.link.signal(run.key, signal)
                 left = [member for member in left if not is_in_group(member.pid, run.pid)]
         for member in left:
-            send(member, signal)
+            await patiently(partial(send, member, signal))
 
     async def _kill(self, run: Run) -> None:
         """SIGKILL to all of it, until nothing is left or what is left cannot be killed."""
@@ -301,27 +310,20 @@ class SystemPerformer:
     async def _watch(self, run: Run) -> None:
         pause = 0.005
         while not run.released.is_set():
-            if not self.members(run):
+            if not await self.members(run):
                 self._engine.post(run.environment, ev.Gone(run.name, run.number))
                 return
             await asyncio.sleep(pause)
             pause = min(pause * 2, 0.2)
 
-    def members(self, run: Run, since: float | None = None) -> list[members.Member]:
+    async def members(self, run: Run, since: float | None = None) -> list[members.Member]:
         """What lives of it, as a look tells that was begun at `since` (monotonic) or later, or a moment ago."""
         if run.pid is None:
             return []
         others = {other.pid for other in self.runs.values() if other.pid is not None and other is not run}
-        return members.members(
-            run.pid,
-            self.link.pid,
-            run.marker(),
-            others,
-            start_time=run.start_time,
-            home=self.home,
-            group=cgroups.pids(run.group),
-            since=since,
-        )
+        look = partial(members.members, run.pid, self.link.pid, run.marker(), others)
+        group = cgroups.pids(run.group)
+        return await patiently(partial(look, start_time=run.start_time, home=self.home, group=group, since=since))
 
     def look_after(self, run: Run) -> None:
         """It lives, and no keeper holds it."""
@@ -329,7 +331,7 @@ class SystemPerformer:
 
     async def _look_after(self, run: Run) -> None:
         """No keeper will tell when it ends: look for it. Its exit status is nobody's to know."""
-        while any(member.pid == run.pid for member in self.members(run)):  # noqa: ASYNC110  of no event of ours
+        while any(member.pid == run.pid for member in await self.members(run)):  # noqa: ASYNC110  no event of ours
             await asyncio.sleep(_UNHELD_POLL)
         self.ended_unseen(run)
 
@@ -344,8 +346,7 @@ class SystemPerformer:
             run.fate = Fate(run.pid, run.start_time)
         status = None if run.fate is None else run.fate.status()
         code, signal = (None, None) if status is None else (status, None) if status >= 0 else (None, -status)
-        gap = f"run {run.number} ended while no keeper held it: its last output may be missing"
-        self.capture.note(run.key, Note("gap", gap, {"run": run.number}))
+        self.note_gap(run)
         self.exited(run.key, code, signal, time.time(), 0)
 
     async def _end(self, run: Run, code: int | None, signal: int | None, at: float, size: int) -> None:
@@ -358,19 +359,28 @@ class SystemPerformer:
             _log.warning("%s: ended, and its last output is not in the log yet", run.key)
         name = None if signal is None else name_of(signal)
         last_line = _masked(run, await self._last_words(run))[:_REASON_LENGTH]
-        how = f"killed by {name}" if name else f"exit code {code}" if code is not None else "exit status unknown"
-        facts = {"run": run.number, "exit_code": code, "exit_signal": name}
-        self.capture.note(run.key, Note("exited", f"run {run.number}: {how}", facts))
+        self.note_end(run, code, name, at)
         with self._database.transaction():
             self._database.ended_run(run.key, code, name, at)
-        leftovers = any(member.pid != run.pid for member in self.members(run, known_at))
+        leftovers = any(member.pid != run.pid for member in await self.members(run, known_at))
         self._engine.post(run.environment, ev.Exited(run.name, run.number, code, name, at, leftovers, last_line))
+
+    def note_gap(self, run: Run) -> None:
+        """The record that nobody can know whether all of it is in the log."""
+        gap = f"run {run.number} ended while no keeper held it: its last output may be missing"
+        self.capture.note(run.key, Note("gap", gap, {"run": run.number}))
+
+    def note_end(self, run: Run, code: int | None, signal: str | None, at: float | None = None) -> None:
+        """The record that the run has ended, behind what it wrote."""
+        how = f"killed by {signal}" if signal else f"exit code {code}" if code is not None else "exit status unknown"
+        facts = {"run": run.number, "exit_code": code, "exit_signal": signal}
+        self.capture.note(run.key, Note("exited", f"run {run.number}: {how}", facts, at))
 
     async def _last_words(self, run: Run) -> str:
         try:
             return await self.capture.flush(run.key, run.number)
-        except OSError as error:
-            _log.warning("%s: its last line is not in the log yet: %s", run.key, error)
+        except (LogNotReadable, OSError) as error:
+            _log.warning("%s: its last line is not in the log yet: %s", run.key, why(error))
         except Exception:  # noqa: BLE001
             # A defect of the reader's must not hide that the process has ended.
             _log.exception("%s: its last line could not be read", run.key)
@@ -474,6 +484,26 @@ class SystemPerformer:
         if run is not None and run.in_keeper:
             with suppress(KeeperLost):  # the next one hears of the next offset
                 self.link.consumed(key, offset)
+
+    def logged(self, run: Run) -> int:
+        """Up to where its output was logged, by this daemon or by one before it. OSError."""
+        stored = CommitFile(self.directory(run)).load()
+        return max(self.capture.offset(run.key), max(stored.consumed) if stored is not None else 0)
+
+    def stuck(self, key: str, reason: str) -> None:
+        """The keeper cannot spool what a run writes, or (an empty reason) can again."""
+        if run := self.runs.get(key):
+            run.unspooled = reason
+
+    def _unlogged(self, key: str, reason: str) -> None:
+        if run := self.runs.get(key):
+            run.unlogged = reason
+
+    def notice(self, path: str, name: str, number: int) -> str:
+        """What a user should know about the output of a run, in a sentence; empty where all is well."""
+        run = self._numbered.get((path, name, number))
+        reason = "" if run is None else run.unspooled or run.unlogged
+        return f"its output waits to be logged: {reason}" if reason else ""
 
     async def settle(self) -> None:
         """Wait until every run that is over is released; what cannot be, for a full disk, is the next daemon's."""

@@ -27,7 +27,8 @@ from runcept.daemon.environment import Environment
 from runcept.daemon.handlers import last_run, load_environment
 from runcept.daemon.performer import GROUP, PORTS, Run, SystemPerformer
 from runcept.database.queries import Database, StoredRun
-from runcept.errors import RunceptError
+from runcept.errors import LogNotReadable, RunceptError
+from runcept.logs.reader import read
 from runcept.paths import log_path
 from runcept.process.identity import Identity, boot_id, is_alive
 from runcept.process.keeper_link import Exit, HeldRun, KeeperLink
@@ -138,6 +139,7 @@ class Recovery:
         self._performer.know(run)
         if is_over:
             run.in_keeper = entry is not None
+            await self._finish_log(run, stored)
             self._performer.perform(environment, fx.Release(run.name, run.number))
             return
         if not await self._is_held(run, life):
@@ -145,6 +147,25 @@ class Recovery:
         elif run not in self._ended:
             self._engine.record("adopted", f"{run.name}: pid {run.pid}", "supervisor", environment)
         self._redo(run, life)
+
+    async def _finish_log(self, run: Run, stored: StoredRun) -> None:
+        """The earlier daemon may have ended before its log could be written: then the last record is ours to make."""
+        await self._performer.open_log(run)
+        ended = self._read(run, "exit.json", Exit)
+        if ended is not None:
+            self._performer.bytes_arrived(run.key, ended.size)
+        if stored.ended_at is not None and not self._tells_end(run):
+            if ended is None:
+                self._performer.note_gap(run)
+            self._performer.note_end(run, stored.exit_code, stored.exit_signal, stored.ended_at)
+
+    @staticmethod
+    def _tells_end(run: Run) -> bool:
+        try:
+            page = read({"": log_path(run.environment.path, run.name)}, lines=5, stream="runcept", run=run.number)
+        except LogNotReadable:
+            return False
+        return any(line.event == "exited" for line in page.lines)
 
     def _identify(self, run: Run, stored: StoredRun | None) -> None:
         """Find out who its main process is: it has introduced itself before it executed its program.
@@ -174,6 +195,7 @@ class Recovery:
             process = run.environment.project.process(run.name)
             await self._performer.begin(run, process, entry.pid, entry.start_time, self._unlogged_start(run))
             self._performer.bytes_arrived(run.key, entry.size)
+            self._performer.stuck(run.key, entry.stuck)
             self._performer.look_for_readiness(run, process)
         elif ended is None and not self._lives(run):
             return False
@@ -226,6 +248,7 @@ class Recovery:
                 pid=run.pid,
                 start_time=run.start_time,
                 meta={**run.marker(), PORTS: list(run.ports), GROUP: run.group},
+                offset=self._performer.logged(run),
             )
         except (RunceptError, OSError) as error:
             _log.warning("%s: the keeper does not take pid %d over: %s", run.key, run.pid, error)

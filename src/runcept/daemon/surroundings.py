@@ -17,6 +17,7 @@ __all__ = ["Holder", "child_environ", "choose_ports", "login_environ"]
 _LOGIN_SECONDS = 5.0
 _login: dict[str, str] | None = None
 _asking = asyncio.Lock()
+"""A thousand processes that are started at once ask a single shell."""
 
 
 async def child_environ(
@@ -36,7 +37,7 @@ async def child_environ(
 async def login_environ() -> Mapping[str, str]:
     """What the user's login shell sets, asked once; what the daemon has itself where the shell does not answer."""
     global _login  # noqa: PLW0603  asked once in the life of a daemon
-    async with _asking:  # a hundred that start at once would start a hundred shells
+    async with _asking:
         if _login is None:
             _login = await _ask_login_shell() or dict(os.environ)
     return _login

@@ -46,6 +46,10 @@ class StoredRun(msgspec.Struct, frozen=True):
     pid: int | None
     start_time: int | None
     boot_id: str | None
+    exit_code: int | None = None
+    exit_signal: str | None = None
+    ended_at: float | None = None
+    """Seconds since the epoch."""
 
 
 class StoredEvent(msgspec.Struct, frozen=True):
@@ -255,8 +259,8 @@ class Database:
     def unreleased_runs(self) -> list[StoredRun]:
         """The runs that a daemon has to take care of, oldest first."""
         rows = self._connection.execute(
-            "SELECT key, environment, process, run, pid, start_time, boot_id FROM runs WHERE NOT released"
-            " ORDER BY environment, process, run"
+            "SELECT key, environment, process, run, pid, start_time, boot_id, exit_code, exit_signal, ended_at"
+            " FROM runs WHERE NOT released ORDER BY environment, process, run"
         )
         return [StoredRun(*row) for row in rows]
 

@@ -17,7 +17,7 @@ import sys
 import time
 from typing import Any
 
-from runcept.keeper.launch import launch, raise_file_limit
+from runcept.keeper.launch import launch, raise_file_limit, runs_that_fit
 from runcept.keeper.run import Run
 from runcept.keeper.system import Linux, Portable
 from runcept.keeper.wire import Wire
@@ -117,14 +117,17 @@ class Keeper:
 
     def _save(self, run: Run) -> int:
         """Let it write down what is new; a full disk stops this run alone, until there is room again."""
+        moved, before = 0, run.stuck
         try:
             moved = run.save()
-            run.stuck = False
+            run.stuck = ""
         except OSError as error:
-            if not run.stuck:
-                _log(f"{run.key}: cannot write its output, trying again each second: {error}")
-            moved, run.stuck = 0, True
+            run.stuck = f"{os.strerror(error.errno or 0).lower()}: {run.directory}"
             self.again_at = min(self.again_at, time.monotonic() + 1)
+        if bool(before) != bool(run.stuck):
+            _log(f"{run.key}: {run.stuck or 'there is room again'}")
+            if self.wire:
+                self.wire.send({"event": "stuck", "key": run.key, "reason": run.stuck})
         if moved and self.wire:
             self.wire.sizes[run.key] = run.spool.size
         self._settle(run)
@@ -146,7 +149,7 @@ class Keeper:
         if not run.exit:
             raise OSError(errno.EBUSY, "busy: it lives")
         run.save()
-        run.stuck = True  # so that it is read no more
+        run.stuck = "released"  # so that it is read no more
         self._settle(run)
         run.close()
         del self.runs[run.key]
@@ -222,6 +225,8 @@ class Keeper:
             case {"op": "hello", "restart": restart}:
                 self.restart, self.missed_at = restart, _NEVER
                 return {"pid": os.getpid(), "runs": [run.as_dict() for run in self.runs.values()]}
+            case {"op": "spawn"} if len(self.runs) >= runs_that_fit():
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
             case {"op": "spawn" | "adopt", "key": str(key)}:
                 if key in self.runs:
                     raise FileExistsError(errno.EEXIST, key)
@@ -266,8 +271,7 @@ def main(home: str, path: str, bound: str = "67108864", alone: str = "10", syste
     except BlockingIOError:
         _log(f"another keeper holds {home}")
         return 3
-    os.truncate(lock, 0)
-    os.write(lock, b"%d\n" % os.getpid())
+    os.pwrite(lock, b"%-9d\n" % os.getpid(), 0)  # over that of an earlier one
     raise_file_limit()
     Keeper(lock, Linux() if system == "linux" else Portable(), int(bound), int(alone)).run(path)
     with contextlib.suppress(FileNotFoundError):

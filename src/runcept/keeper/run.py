@@ -27,8 +27,9 @@ class Run:
     """A process that lives, or has ended and is still held: a child as a zombie, so that its pid stays its own.
 
     A request with `argv` spawns one in a new `directory`, which the daemon removes, also after an OSError; `cgroup` is
-    the directory of the control group that it is to begin in. One with `pid` adopts what an earlier keeper spawned,
-    which may have ended by then; ProcessLookupError where nothing is left of it, or the pid is another's.
+    the directory of the control group that it is to begin in. One with `pid` adopts what an earlier keeper spawned, of
+    whose output `offset` bytes were logged, and which may have ended by then; ProcessLookupError where nothing is left
+    of it, or the pid is another's.
     """
 
     def __init__(self, request: dict[str, Any], system: Portable) -> None:
@@ -41,13 +42,15 @@ class Run:
         self.about["started_at"] = time.time() if self.own else None
         self.group: str | None = request.get("cgroup")
         self.exit: dict[str, Any] | None = None
-        self.reading = self.stuck = self.recorded = False
+        self.reading = self.recorded = False
+        self.stuck = ""
+        """Why what it writes is not taken, until that is tried again."""
         self.pid, self.watched = 0, -1
         self.pipes: list[int] = []
         self.rests = (bytearray(), bytearray())
         if self.own:
             os.makedirs(self.directory, 0o700)
-        self.spool = Spool(self.directory)
+        self.spool = Spool(self.directory, request.get("offset", 0))
         try:
             (self._spawn if self.own else self._adopt)(request)
         except BaseException:
@@ -96,7 +99,7 @@ class Run:
 
     def as_dict(self) -> dict[str, Any]:
         """The entry of this run in the answer to hello."""
-        return self.about | {"size": self.spool.size, "exit": self.exit}
+        return self.about | {"size": self.spool.size, "exit": self.exit, "stuck": self.stuck}
 
     def ends(self) -> bool:
         """Whether it is just found to have ended; from then on `exit` says how."""
@@ -117,6 +120,8 @@ class Run:
 
         OSError where there is no room for all of it; it can be tried again.
         """
+        if not os.path.isdir(self.directory):  # somebody has removed it, and does not stop us by that
+            os.mkdir(self.directory, 0o700)
         moved = self._move(0) + self._move(1)
         if self.exit and not self.recorded:
             self._write("exit.json", self.exit | {"size": self.spool.size})

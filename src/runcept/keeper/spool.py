@@ -16,15 +16,21 @@ __all__ = ["Spool"]
 
 
 class Spool:
-    """The end of the spool in `directory`: a new one, or the one that an earlier keeper left there."""
+    """The end of the spool in `directory`: a new one, or the one that an earlier keeper left there.
 
-    def __init__(self, directory: str) -> None:
+    What it takes comes behind the offset `least`: up to there bytes were logged, whatever has become of the files.
+    """
+
+    def __init__(self, directory: str, least: int = 0) -> None:
         self.directory = directory
         self.files: tuple[FileIO, ...] = ()
         starts = [int(name[:-4], 16) for name in os.listdir(directory) if name.endswith(".raw")]
         self.start = self.size = self.consumed = min(starts, default=0)
         if starts:
             self._open(max(starts))
+        if self.size < least:
+            self.start = self.size = self.consumed = least
+            self.files = ()
 
     def _open(self, start: int) -> None:
         path = os.path.join(self.directory, f"{start:016x}")
@@ -35,11 +41,16 @@ class Spool:
 
     def mark(self, stream: int) -> int:
         """The file to append bytes of `stream` to, told by the index; by as many `size` is then to be raised."""
-        if not self.files or self.size - self.start >= 8 << 20:
+        if not self.files or self.size - self.start >= 8 << 20 or self._is_damaged():
             self._open(self.size)
         index, raw = self.files
         index.write(struct.pack("<QQ", self.size, time.time_ns() // 1000 << 1 | stream))
         return raw.fileno()
+
+    def _is_damaged(self) -> bool:
+        """Whether somebody else has removed or cut the segment; what comes is to be safe from that."""
+        status = os.fstat(self.files[1].fileno())
+        return not status.st_nlink or status.st_size != self.size - self.start
 
     def close(self) -> None:
         """Close the segment."""

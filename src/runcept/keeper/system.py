@@ -92,9 +92,9 @@ class Linux(Portable):
         return int(_stat(pid)[19])  # field 22: clock ticks since the boot
 
     def children(self) -> set[int]:
-        with contextlib.suppress(FileNotFoundError), open("/proc/thread-self/children", encoding="ascii") as file:
+        with contextlib.suppress(OSError), open("/proc/thread-self/children", encoding="ascii") as file:
             return set(map(int, file.read().split()))
-        return set()  # a kernel without CONFIG_PROC_CHILDREN
+        return set()  # a kernel without CONFIG_PROC_CHILDREN, or no descriptor left
 
     def move(self, rest: bytearray, pipe: int, file: int, count: int) -> int:
         try:

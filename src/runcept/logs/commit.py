@@ -53,6 +53,8 @@ class CommitFile:
 
     def store(self, commit: Commit) -> None:
         """Replace the commit. Where the run has no directory (yet) there is nothing to lose, and nothing is written."""
+        if self._file >= 0 and not os.fstat(self._file).st_nlink:  # somebody has removed it
+            self.close()
         if self._file < 0:
             try:
                 self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -60,7 +62,10 @@ class CommitFile:
                 return
         flags = _FINISHED if commit.finished else 0
         data = _LAYOUT.pack(_MAGIC, *commit.consumed, commit.size, commit.device, commit.inode, flags, 0)
-        os.pwrite(self._file, data, 0)
+        try:
+            os.pwrite(self._file, data, 0)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self._path) from None
         self.stored = commit
 
     def close(self) -> None:

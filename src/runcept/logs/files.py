@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import BinaryIO, NamedTuple, Self
 
+from runcept.errors import LogNotReadable
 from runcept.logs.record import raw_ts
 from runcept.logs.rotation import PACKED, rotated
 
@@ -215,8 +216,10 @@ def _opened(path: str) -> Iterator[LogFile]:
         while (place := _following(path, place)) is not None:
             try:
                 raw = stack.enter_context(open(place.name, "rb", buffering=0, opener=_at_once))
-            except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            except (FileNotFoundError, NotADirectoryError):
                 continue
+            except OSError as error:
+                raise LogNotReadable(place.name, (error.strerror or str(error)).lower()) from error
             if not stat.S_ISREG(os.fstat(raw.fileno()).st_mode):  # no log, and one may wait for it for ever
                 continue
             file = LogFile(_unpacked(raw) if place.name.endswith(PACKED) else _another(raw))

@@ -1,7 +1,7 @@
 """Reading logs straight from disk, with or without a daemon: the newest lines, what is new since, and what comes.
 
 Several logs are merged by `ts`; lines of one log keep their order. Nothing here writes, and a log that does not exist
-(yet) has no lines. Files that cannot be read raise OSError.
+(yet) has no lines. Files that cannot be opened raise LogNotReadable.
 """
 
 from __future__ import annotations

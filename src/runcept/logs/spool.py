@@ -4,11 +4,15 @@ The keeper writes, into the run's directory, segments named by the offset in the
 `%016x.raw` (the bytes) and `%016x.index`, entries of 16 bytes `<QQ`: (offset, microseconds since the epoch << 1 |
 stream). From that offset on, until the next entry, bytes are of that stream and were read at that instant. An entry is
 written before its bytes and the size of the raw file is the commit: so the last entry may have no bytes yet.
+
+Where somebody else has removed or cut a segment, or its disk does not give it back, nothing is read from there on, and
+`missing` tells how far it is to what is behind it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import struct
@@ -21,6 +25,8 @@ ENTRY = struct.Struct("<QQ")
 _INDEX_READ = ENTRY.size * 4096
 _RAW = re.compile(r"([0-9a-f]{16})\.raw")
 _OPEN = os.O_RDONLY | os.O_CLOEXEC
+_UNREADABLE = {errno.EIO, errno.ESTALE}
+"""The bytes are gone for good: a bad block, a file that was removed from its server."""
 
 
 class Block(NamedTuple):
@@ -103,24 +109,31 @@ class Spool:
             self._segment.close()
             self._segment = None
 
-    def seek(self, offset: int) -> int:
-        """Go to `offset`, or to the first byte there is behind it; to the first of all where the spool ends before.
-
-        Gives the offset that was reached.
-        """
+    def seek(self, offset: int) -> None:
+        """Go to `offset`, whether there is something or not."""
         self.close()
         self._starts = self._segments()
-        self.position = 0 if offset > self.end() else offset
-        if not self._starts:
-            return self.position
-        holding = max((start for start in self._starts if start <= self.position), default=self._starts[0])
-        self._segment = _Segment(self.directory, holding)
-        following = next((start for start in self._starts if start > holding), None)
-        if following is not None and self.position >= self._segment.look():  # a segment between them is missing
-            self._segment.close()
-            self._segment = _Segment(self.directory, following)
-        self.position = max(self.position, self._segment.start)
-        return self.position
+        self.position = offset
+        holding = max((start for start in self._starts if start <= offset), default=None)
+        if holding is not None:
+            self._segment = _Segment(self.directory, holding)
+
+    def missing(self, upto: int) -> int:
+        """Where nothing was read though there were to be bytes up to `upto`: how many are missing, from here on."""
+        following = next((start for start in self._segments() if start > self.position), upto)
+        return max(0, min(following, upto) - self.position)
+
+    def instant(self) -> int | None:
+        """When the next byte was read, in microseconds; None where there is none yet."""
+        there = self._readable()
+        if there is None:
+            return None
+        there[0].pass_to(self.position)
+        return there[0].word >> 1
+
+    def begin(self) -> int:
+        """The offset of the first byte that is kept; 0 where nothing was spooled."""
+        return min(self._segments(), default=0)
 
     def end(self) -> int:
         """The offset behind the last byte that was spooled; 0 where nothing was."""
@@ -133,15 +146,21 @@ class Spool:
         if there is None:
             return []
         segment, seen = there
-        data = os.pread(segment.raw, min(limit, seen - self.position), self.position - segment.start)
+        try:
+            data = os.pread(segment.raw, min(limit, seen - self.position), self.position - segment.start)
+        except OSError as error:
+            if error.errno not in _UNREADABLE:
+                raise
+            return []
         blocks = []
-        start, end = self.position, self.position + len(data)
-        while self.position < end:
-            following = segment.pass_to(self.position)
+        start = at = self.position
+        end = start + len(data)
+        while at < end:
+            following = segment.pass_to(at)
             upto = end if following is None else min(following, end)
-            piece = data[self.position - start : upto - start]
-            blocks.append(Block(segment.word & 1, segment.word >> 1, self.position, piece))
-            self.position = upto
+            blocks.append(Block(segment.word & 1, segment.word >> 1, at, data[at - start : upto - start]))
+            at = upto
+        self.position = end
         return blocks
 
     def discard(self, before: int) -> None:

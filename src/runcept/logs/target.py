@@ -49,10 +49,7 @@ class Target:
         return True
 
     def _open(self) -> None:
-        project = os.path.dirname(os.path.dirname(os.path.dirname(self.path)))
-        if not os.path.isdir(project):
-            raise FileNotFoundError(errno.ENOENT, "the project's directory is gone", project)
-        ensure_project_directory(project)
+        ensure_project_directory(os.path.dirname(os.path.dirname(os.path.dirname(self.path))))
         if os.path.islink(self.path):
             os.unlink(self.path)
         self._file = os.open(self.path, _OPEN | _NO_LINK, 0o600)
@@ -82,7 +79,10 @@ class Target:
         """Write all of `data` at the end. After an error some of it may be there: see `take_back`."""
         view = memoryview(data)
         while view:
-            written = os.write(self._file, view)
+            try:
+                written = os.write(self._file, view)
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, self.path) from None
             self.size += written
             view = view[written:]
 

@@ -15,7 +15,7 @@ from functools import partial
 
 from runcept.logs.commit import Commit, CommitFile
 from runcept.logs.encoder import Encoder
-from runcept.logs.record import LIFECYCLE_MARK, continued, instant_micros, lifecycle, raw_ts
+from runcept.logs.record import LIFECYCLE_MARK, continued, instant_micros, instant_text, lifecycle, raw_ts
 from runcept.logs.rotation import Rotation, remove
 from runcept.logs.spool import Block, Spool
 from runcept.logs.target import Target
@@ -78,9 +78,8 @@ class LogWriter:
         self._watches: list[Watch] = []
         self._seen: list[bytes] = []
         self._floor = 0
-        self._committed = self._commits.load() or Commit()
-        if max(self._committed.consumed) > self._spool.end():  # the spool was begun anew
-            self._committed = self._committed._replace(consumed=(0, 0), finished=False)
+        # Without a commit: from the first byte there is. What was before it was logged, or it would not be gone.
+        self._committed = self._commits.load() or Commit((self._spool.begin(),) * 2)
         self._rewind()
 
     @property
@@ -93,9 +92,10 @@ class LogWriter:
         """Whether all of the run is in the log: `finish` was called last, by this writer or one before it."""
         return self._committed.finished
 
-    def pump(self, limit_bytes: int = 1 << 20) -> int:
+    def pump(self, limit_bytes: int = 1 << 20, *, upto: int = 0) -> int:
         """Move at most `limit_bytes` of the spool into the log; how many were moved, 0 where there is nothing new.
 
+        There should be bytes up to the offset `upto`. Those that are not there are passed by, which a record tells.
         Raises OSError, and nothing was moved that a later call would not move again.
         """
         moved = 0
@@ -104,7 +104,7 @@ class LogWriter:
             moved += sum(len(block.data) for block in blocks)
             self._tell()
             self._spool.discard(min(self._committed.consumed))
-        return moved
+        return moved or self._pass_by(upto)
 
     def note(self, event: str, message: str, *, at: float | None = None, **facts: object) -> None:
         """Append a lifecycle record behind what was pumped: `facts` such as run, pid, exit_code; `at` in epoch seconds.
@@ -116,8 +116,11 @@ class LogWriter:
 
     def flush(self) -> None:
         """Pump what is left, then write the lines that no newline has ended: their writer has ended."""
-        while self.pump():
+        while self.pump(upto=self._spool.end()):
             pass
+        self._end_lines()
+
+    def _end_lines(self) -> None:
         if self._encoder.pending(0) or self._encoder.pending(1):
             self._emit(self._cut_off)
             self._tell()
@@ -147,6 +150,23 @@ class LogWriter:
         self._target.close()
         self._spool.close()
         self._commits.close()
+
+    def _pass_by(self, upto: int) -> int:
+        """Go past bytes that should be in the spool up to `upto` and are not; how many they are."""
+        if not (missing := self._spool.missing(upto)):
+            return 0
+        self._end_lines()  # what comes behind the gap does not go on with them
+        self._spool.seek(self._spool.position + missing)
+        self._emit(lambda: self._gap(missing))
+        return missing
+
+    def _gap(self, missing: int) -> bytes:
+        """The record that bytes are lost, which were read from the process between two instants."""
+        since = instant_text(self._encoder.last) if self._encoder.last else None
+        until = self._encoder.stamp(self._spool.instant() or round(time.time() * 1_000_000))
+        message = f"{missing} bytes of output are lost: they were removed, or their disk does not give them back"
+        facts = {"run": self._run, "bytes": missing, "since": since, "until": instant_text(until)}
+        return lifecycle(until, "gap", message, facts)
 
     def _emit(self, make: Callable[[], bytes]) -> None:
         """Append what `make` gives and commit, or be as before."""

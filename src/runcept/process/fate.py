@@ -29,16 +29,19 @@ class Fate:
         if sys.platform == "linux":
             try:
                 self._descriptor = os.pidfd_open(pid)
+                if not self._stat():
+                    self.close()
             except OSError:  # it has been reaped, or there is no descriptor left
                 return
-            if not self._stat():
-                self.close()
 
     def status(self) -> int | None:
         """Its exit code, or -N where signal N killed it; None: it lives, or nobody knows."""
         if sys.platform != "linux":
             return None
-        stat = self._stat()
+        try:
+            stat = self._stat()
+        except OSError:  # there is no descriptor left to look with
+            return self._remembered()
         if stat:
             ended = stat[_STATE] in {b"Z", b"X"} and self._is_ours()
             return os.waitstatus_to_exitcode(int(stat[_EXIT_CODE])) if ended else None

@@ -1,9 +1,10 @@
 """The daemon's end of the connection to the keeper, and the start of a keeper where there is none. No policy.
 
 JSON lines. Requests `{"id", "op", …}` are answered by `{"id", "result"}` or `{"id", "error": {errno, strerror}}`; the
-keeper tells `{"event": "bytes", "key", "size"}` and `{"event": "exited", "key", "code", "signal", "at", "size"}` of its
-own accord. An error of ESRCH: there is no such process (any more), EBUSY: it lives. Where execvpe(2) or what comes
-before it failed, strerror is the step: prepare, chdir, exec.
+keeper tells `{"event": "bytes", "key", "size"}`, `{"event": "exited", "key", "code", "signal", "at", "size"}` and
+`{"event": "stuck", "key", "reason"}` (its output cannot be spooled; "": it can again) of its own accord. An error of
+ESRCH: there is no such process (any more), EBUSY: it lives. Where execvpe(2) or what comes before it failed, strerror
+is the step: prepare, chdir, exec.
 """
 
 from __future__ import annotations
@@ -45,6 +46,14 @@ __all__ = ["Exit", "HeldRun", "KeeperLink"]
 _START_SECONDS = 5.0
 _ANSWER_SECONDS = 30.0
 """A spawn waits for its execve(2); chdir into a network directory may take its time."""
+_LIMITS = {
+    errno.EMFILE: "no file descriptor is left; stop something, or raise `ulimit -n` after `runcept daemon stop`",
+    errno.ENFILE: "no file descriptor is left on this machine",
+    errno.EAGAIN: "no more processes are allowed (`ulimit -u`, or pids.max of the cgroup); stop something",
+    errno.ENOMEM: "there is no memory left for another process",
+}
+"""What a spawn may meet before its program is executed, in words; else it is about the run's directory."""
+_OF_THE_PROGRAM = {"chdir", "exec"}
 _LOCKED = 3
 """Exit status of a keeper that found another one."""
 
@@ -60,7 +69,10 @@ class Exit(msgspec.Struct, frozen=True):
 
 
 class HeldRun(msgspec.Struct, frozen=True):
-    """A run that the keeper holds. `size`: bytes in its spool since its start. `meta`: what was given to spawn."""
+    """A run that the keeper holds. `size`: bytes in its spool since its start. `meta`: what was given to spawn.
+
+    `stuck`: why its output cannot be spooled.
+    """
 
     key: str
     pid: int
@@ -70,13 +82,14 @@ class HeldRun(msgspec.Struct, frozen=True):
     """Seconds since the epoch; None for an adopted one."""
     exit: Exit | None = None
     meta: Any = None
+    stuck: str = ""
 
 
 class KeeperLink(asyncio.Protocol):
     """A connection that has said hello. Every method raises KeeperLost once the keeper is gone.
 
-    `on_bytes(key, size)` and `on_exited(key, code, signal, at, size)` are called in the order in which the keeper told,
-    and never before the `spawn` or `adopt` of that key has returned to who awaits it directly.
+    `on_bytes(key, size)`, `on_exited(key, code, signal, at, size)` and `on_stuck(key, reason)` are called in the order
+    in which the keeper told, never before the `spawn` or `adopt` of that key has returned to who awaits it directly.
     """
 
     def __init__(
@@ -84,8 +97,9 @@ class KeeperLink(asyncio.Protocol):
         on_bytes: Callable[[str, int], None],
         on_exited: Callable[[str, int | None, int | None, float, int], None],
         on_lost: Callable[[], None],
+        on_stuck: Callable[[str, str], None],
     ) -> None:
-        self._on_bytes, self._on_exited, self._on_lost = on_bytes, on_exited, on_lost
+        self._on_bytes, self._on_exited, self._on_lost, self._on_stuck = on_bytes, on_exited, on_lost, on_stuck
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._unread = bytearray()
@@ -106,6 +120,7 @@ class KeeperLink(asyncio.Protocol):
         on_exited: Callable[[str, int | None, int | None, float, int], None],
         on_lost: Callable[[], None],
         *,
+        on_stuck: Callable[[str, str], None] = lambda _key, _reason: None,
         options: Sequence[str] = (),
     ) -> KeeperLink:
         """Connect to the home's keeper, or start one, and say hello; KeeperLost after 5 s without.
@@ -120,7 +135,7 @@ class KeeperLink(asyncio.Protocol):
         try:
             async with asyncio.timeout(_START_SECONDS):
                 while True:
-                    link = cls(on_bytes, on_exited, on_lost)
+                    link = cls(on_bytes, on_exited, on_lost, on_stuck)
                     if await link._reach(path) and await link._greet(restart_argv):
                         return link
                     starting.attend()
@@ -188,19 +203,24 @@ class KeeperLink(asyncio.Protocol):
                     )
                 )
             except OSError as error:
+                if error.strerror not in _OF_THE_PROGRAM:
+                    raise SpawnRefused(argv[0], _refusal(error.errno or 0, directory)) from None
                 raise _start_error(error, argv[0], env, cwd) from None
             finally:
                 set_tag(self.pid, 0)
 
-    async def adopt(self, *, key: str, directory: str, pid: int, start_time: int, meta: Any = None) -> HeldRun:
+    async def adopt(
+        self, *, key: str, directory: str, pid: int, start_time: int, meta: Any = None, offset: int = 0
+    ) -> HeldRun:
         """Let this keeper hold a process that an earlier one spawned, and that may end meanwhile: then `exit` is set.
 
+        Its output goes on behind what is in its directory, and behind `offset`, up to which it was logged.
         ProcessLookupError where nothing is left of it, another OSError where its directory is not what it was.
         """
         if start_time_of(pid) != start_time:
             raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH), key)
         who = {"pid": pid, "start_time": start_time, "boot_id": boot_id()}
-        return _held(await self._ask("adopt", key=key, directory=directory, meta=meta, **who))
+        return _held(await self._ask("adopt", key=key, directory=directory, meta=meta, offset=offset, **who))
 
     async def signal(self, key: str, number: int) -> None:
         """Signal its process group; ProcessLookupError where there is nobody."""
@@ -286,6 +306,8 @@ class KeeperLink(asyncio.Protocol):
     def _tell(self, message: dict[str, Any]) -> None:
         if message["event"] == "bytes":
             self._on_bytes(message["key"], message["size"])
+        elif message["event"] == "stuck":
+            self._on_stuck(message["key"], message["reason"])
         else:
             self._on_exited(message["key"], message["code"], message["signal"], message["at"], message["size"])
 
@@ -316,6 +338,12 @@ def _start_error(error: OSError, command: str, env: Mapping[str, str], cwd: str)
         if not os.access(path, os.X_OK):
             return CommandNotExecutable(path)
     return SpawnRefused(command, reason)
+
+
+def _refusal(number: int, directory: str) -> str:
+    """Why nothing was started, where it is about neither the working directory nor the program: words to act on."""
+    reason = os.strerror(number).lower()
+    return _LIMITS.get(number) or (reason if number == errno.EINVAL else f"{reason}: {directory}")
 
 
 class _Starting:

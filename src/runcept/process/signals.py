@@ -6,10 +6,12 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
+from functools import partial
 from signal import SIGKILL, Signals
 
 from runcept.process.identity import start_time
+from runcept.process.limits import patiently
 from runcept.process.members import Member
 
 __all__ = ["is_in_group", "name_of", "send", "sweep"]
@@ -59,7 +61,7 @@ def is_in_group(pid: int, leader: int | None) -> bool:
         return True
 
 
-async def sweep(find_members: Callable[[], Collection[Member]]) -> list[Member]:
+async def sweep(find_members: Callable[[], Awaitable[Collection[Member]]]) -> list[Member]:
     """SIGKILL to all that `find_members` finds, again and again until it finds nothing; [] as a rule.
 
     What is still there after 5 s cannot be killed, and is returned.
@@ -67,11 +69,11 @@ async def sweep(find_members: Callable[[], Collection[Member]]) -> list[Member]:
     loop = asyncio.get_running_loop()
     give_up_at = loop.time() + _UNKILLABLE_SECONDS
     pause, before = _POLL_MIN, set[Member]()
-    while left := set(find_members()):
+    while left := set(await find_members()):
         if loop.time() >= give_up_at:
             return sorted(left, key=lambda member: member.pid)
         for member in left:
-            send(member, SIGKILL)
+            await patiently(partial(send, member, SIGKILL))
         pause = min(2 * pause, _POLL_MAX) if left <= before else _POLL_MIN  # what forks anew is caught by being quicker
         before = left
         await asyncio.sleep(pause)
