@@ -256,7 +256,7 @@ def test_a_daemon_in_the_foreground_says_one_thing_a_line(stage: Stage) -> None:
         [BIN / "runcept", "daemon", "start", "--foreground"],
         env={**os.environ, "RUNCEPT_HOME": stage.home}, stderr=file, stdout=file, stdin=subprocess.DEVNULL,
     ) as process:  # fmt: skip
-        wait_until(stage.daemons)
+        wait_until(lambda: b" started" in said.read_bytes(), seconds=30)
         stage.ask_for("start", "web", wait=False)
         wait_until(lambda: b"forged" in said.read_bytes(), seconds=20)
         (place / ".runcept" / "logs" / "web.jsonl").rmdir()
