@@ -163,7 +163,7 @@ def test_whatever_the_keeper_is_asked_it_goes_on_with_what_it_holds(messages: li
             nonlocal number
             number += 1
             directory = message.get("directory")
-            new = {"directory": f"{home}/{number}"} if directory == "{new}" or directory == "/" else {}
+            new = {"directory": f"{home}/{number}"} if directory in ("{new}", "/") else {}
             theirs.sendall(json.dumps(message | new | {"id": number}).encode() + b"\n")
             keeper._listen()
             keeper._catch_up(0.0)
@@ -193,9 +193,10 @@ def test_whatever_the_keeper_is_asked_it_goes_on_with_what_it_holds(messages: li
             os.close(lock)
 
 
-@given(
-    st.text(max_size=200), st.dictionaries(st.sampled_from(["API_KEY", "PASSWORD", "URL", "A"]), st.text(max_size=40))
-)
+ENVIRONS = st.dictionaries(st.sampled_from(["API_KEY", "PASSWORD", "URL", "A"]), st.text(max_size=40))
+
+
+@given(st.text(max_size=200), ENVIRONS)
 @example('login --password "x y"z', {})
 @settings(max_examples=300, deadline=None)
 def test_no_known_secret_is_left_in_a_text(text: str, environ: dict[str, str]) -> None:
@@ -213,6 +214,5 @@ def test_what_is_printable_stays_so(text: str, color: bool) -> None:
     shown = printable(text, color=color)
     assert "\n" not in shown
     assert printable(shown, color=False) == printable(printable(shown, color=False), color=False)
-    assert not set(printable(text, color=False)) & {
-        chr(number) for number in (*range(9), *range(10, 32), *range(127, 160))
-    }
+    controls = {chr(number) for number in (*range(9), *range(10, 32), *range(127, 160))}
+    assert not set(printable(text, color=False)) & controls
