@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from runcept.core.model import HealthCheck, Probe
 from runcept.core.secrets import mask, secret_values
+from runcept.process.system import set_tag
 from runcept.units import format_duration
 
 __all__ = ["ProbeResult", "probe"]
@@ -26,6 +27,7 @@ _STATUS_LINE_MAX = 8192
 _OUTPUT_MAX = 65536
 _TEXT_MAX = 200
 _Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+_starting = asyncio.Lock()
 _LOCAL = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -39,9 +41,12 @@ class ProbeResult:
 
 
 async def probe(
-    check: HealthCheck, *, cwd: str, env: Mapping[str, str], shell: Sequence[str], umask: int = 0o022
+    check: HealthCheck, *, cwd: str, env: Mapping[str, str], shell: Sequence[str], umask: int = 0o022, tag: int = 0
 ) -> ProbeResult:
-    """Ask once; all but `check` is for cmd:// alone. Whatever goes wrong is an answer, not an error."""
+    """Ask once; all but `check` is for cmd:// alone: `tag` marks what it leaves behind as the run's (linux.set_tag).
+
+    Whatever goes wrong is an answer, not an error.
+    """
     begun = time.monotonic()
     try:
         async with asyncio.timeout(check.timeout):
@@ -51,7 +56,7 @@ async def probe(
                 case Probe.TCP:
                     ok, detail = await _tcp(check)
                 case Probe.CMD:
-                    ok, detail = await _command(check, cwd, env, shell, umask)
+                    ok, detail = await _command(check, cwd=cwd, env=env, shell=shell, umask=umask, tag=tag)
                 case Probe.LOG:
                     raise ValueError("a log:// check is answered by the log")
     except TimeoutError:
@@ -123,7 +128,7 @@ async def _hang_up(writer: asyncio.StreamWriter) -> None:
 
 
 async def _command(
-    check: HealthCheck, cwd: str, env: Mapping[str, str], shell: Sequence[str], umask: int
+    check: HealthCheck, *, cwd: str, env: Mapping[str, str], shell: Sequence[str], umask: int, tag: int
 ) -> tuple[bool, str]:
     # A pipe of our own: with asyncio's, wait() would wait for whoever inherited it, not for the command alone.
     reading, writing = os.pipe()
@@ -133,17 +138,22 @@ async def _command(
     loop.add_reader(reading, _take, reading, said)
     try:
         try:
-            process = await asyncio.create_subprocess_exec(
-                *shell,
-                check.target,
-                cwd=cwd,
-                env=dict(env),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=writing,
-                stderr=writing,
-                start_new_session=True,
-                umask=umask,
-            )
+            async with _starting:  # it inherits the tag from us, so it has it from its first instant on
+                set_tag(os.getpid(), tag)
+                try:
+                    process = await asyncio.create_subprocess_exec(
+                        *shell,
+                        check.target,
+                        cwd=cwd,
+                        env=dict(env),
+                        stdin=asyncio.subprocess.DEVNULL,
+                        stdout=writing,
+                        stderr=writing,
+                        start_new_session=True,
+                        umask=umask,
+                    )
+                finally:
+                    set_tag(os.getpid(), 0)
         finally:
             os.close(writing)
         try:
