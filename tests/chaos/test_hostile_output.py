@@ -227,6 +227,8 @@ def test_files_that_are_no_logs_are_not_named(evil: Stage) -> None:
     said = on_a_terminal(evil, "logs")
     assert "good line" in said
     assert_harmless(said)
+    evil.ask("daemon_status")
+    assert runcept(evil, "logs", "--clear", "*").returncode == 0
 
 
 def test_names_in_a_project_file_lead_nowhere(stage: Stage) -> None:

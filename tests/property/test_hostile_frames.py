@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import psutil
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -173,6 +174,7 @@ def test_whatever_the_keeper_is_asked_it_goes_on_with_what_it_holds(messages: li
             argv = ["/bin/sh", "-c", "while read line; do :; done </dev/zero"]
             ask({"op": "spawn", "key": "run", "directory": "{new}", "argv": argv, "env": {}, "cwd": "/"})
             first = keeper.runs["run"]
+            others = {child.pid for child in psutil.Process().children()} - {first.pid}
             for message in messages:
                 ask(message)
                 if keeper.wire is None:
@@ -180,7 +182,8 @@ def test_whatever_the_keeper_is_asked_it_goes_on_with_what_it_holds(messages: li
             for run in list(keeper.runs.values()):
                 keeper._save(run)
                 keeper._check(run)
-            assert first.pid
+            held = {run.pid for run in (first, *keeper.runs.values())}
+            assert {child.pid for child in psutil.Process().children()} - others <= held, "nobody holds it"
         finally:
             for run in {first, *keeper.runs.values()}:
                 with contextlib.suppress(OSError):
