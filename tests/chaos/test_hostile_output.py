@@ -227,6 +227,8 @@ def test_files_that_are_no_logs_are_not_named(evil: Stage) -> None:
     said = on_a_terminal(evil, "logs")
     assert "good line" in said
     assert_harmless(said)
+    evil.ask("daemon_status")
+    assert runcept(evil, "logs", "--clear", "*").returncode == 0
 
 
 def test_names_in_a_project_file_lead_nowhere(stage: Stage) -> None:
@@ -256,7 +258,7 @@ def test_a_daemon_in_the_foreground_says_one_thing_a_line(stage: Stage) -> None:
         [BIN / "runcept", "daemon", "start", "--foreground"],
         env={**os.environ, "RUNCEPT_HOME": stage.home}, stderr=file, stdout=file, stdin=subprocess.DEVNULL,
     ) as process:  # fmt: skip
-        wait_until(stage.daemons)
+        wait_until(lambda: b" started" in said.read_bytes(), seconds=30)
         stage.ask_for("start", "web", wait=False)
         wait_until(lambda: b"forged" in said.read_bytes(), seconds=20)
         (place / ".runcept" / "logs" / "web.jsonl").rmdir()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import msgspec
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +18,7 @@ from runcept.config.guess import guess
 from runcept.config.project import load_project
 from runcept.config.schema import PROCESS, PROJECT
 from runcept.config.settings import Settings
+from runcept.core.model import Project
 from runcept.errors import ConfigError, ConfigInvalid
 
 KEYS = [*sorted({key.name for table in (PROJECT, PROCESS) for key in table.keys}), "url", "status", "a.b", '"é ü"']
@@ -80,6 +83,92 @@ def test_any_bytes_are_a_project_or_a_config_error(data: bytes) -> None:
             check_places(data.decode("utf-8-sig"), error.fields)
         except ConfigError:
             pass  # not text at all: there is no place in it
+
+
+VALID = """\
+[project]
+name = "shop"
+working_dir = "."
+inactivity_timeout = "1h30m"
+shell = ["/bin/sh", "-c"]
+env = { DEBUG = true, VERSION = 1.10 }
+stop_timeout = "5s"
+
+[[process]]
+name = "db"
+command = "serve --port 1 && true"
+ports = [15432]
+health_check = "tcp://127.0.0.1:15432"
+log = { max_size = "50MB", keep = 5, compress = true }
+
+[[process]]
+name = "web"
+command = ["serve", "--port", "$PORT"]
+depends_on = ["db", { name = "migrate", condition = "completed" }]
+health_check = { url = "http://localhost:80/x", interval = "30s", timeout = 5, retries = 3, status = [200, 204] }
+ports = "auto"
+restart = "on-failure"
+restart_delay = "500ms"
+success_exit_codes = [0, 143]
+stop_signal = "SIGTERM"
+
+[[process]]
+name = "migrate"
+kind = "task"
+command = "migrate"
+"""
+TOKENS = re.findall(r'"[^"]*"|[A-Za-z_]+|[0-9.]+|\\n|\\s|.', VALID)
+STRANGE = st.sampled_from([
+    "", '"', "'", "[", "]", "{", "}", "=", ".", ",", "\n", "\r", "\r\n", "\0", "#", "\\", '"""', "[[", "]]",
+    "nan", "-inf", "1e999", "0x", "9" * 30, "9" * 5000, "1979-05-27T07:32:00Z", "07:32:00", "true", "[" * 300,
+    '"\\ud800"', "\ufeff", "\u202e", "\U0001f600", '"cmd://"', '"tcp://[::1]:0"', '"http://u:p@h"', '"log://(?P<"',
+    '"log://(a*)*b"', '"1h1h"', '"10XB"', '"SIGKILL"', "[{}]", "{ a = {} }",
+])  # fmt: skip
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> str:
+    """The valid file with some of its tokens dropped, doubled, exchanged or replaced, and some lines moved."""
+    tokens = list(TOKENS)
+    for _ in range(draw(st.integers(1, 6))):
+        at = draw(st.integers(0, len(tokens) - 1))
+        match draw(st.integers(0, 4)):
+            case 0:
+                tokens[at] = draw(STRANGE)
+            case 1:
+                tokens[at] *= draw(st.integers(0, 3))
+            case 2:
+                other = draw(st.integers(0, len(tokens) - 1))
+                tokens[at], tokens[other] = tokens[other], tokens[at]
+            case 3:
+                tokens[at] = draw(VALUES)
+            case _:
+                del tokens[at : at + draw(st.integers(1, 12))]
+    lines = "".join(tokens).split("\n")
+    if draw(st.booleans()):
+        at, to = (draw(st.integers(0, len(lines) - 1)) for _ in range(2))
+        lines.insert(to, lines.pop(at))
+    return "\n".join(lines)
+
+
+@given(mutated())
+@example(VALID)
+@example(VALID.replace("[[process]]", "[process]"))
+@example(VALID.replace("name", "n\x00me"))
+@settings(max_examples=300, deadline=None)
+def test_a_valid_file_with_faults_is_a_project_or_a_config_error(text: str) -> None:
+    """Near what is right, where the reader believes most: what it takes is whole, what it refuses has its places."""
+    with directory() as path:
+        (path / ".runcept.toml").write_text(text, encoding="utf-8", errors="surrogatepass", newline="")
+        try:
+            project = load_project(str(path), Settings())
+        except ConfigInvalid as error:
+            check_places(text.removeprefix("\ufeff"), error.fields)
+            return
+        except ConfigError:
+            return
+        assert all(process.argv and process.name for process in project.processes)
+        msgspec.json.decode(msgspec.json.encode(project), type=Project)
 
 
 def check_places(text: str, fields: dict[str, Any]) -> None:

@@ -51,7 +51,9 @@ _NAMED = re.compile(  # possessive, and from the beginning of a word alone: line
           | (?P<space>\s++)(?=[^\s-]) )      # --token x""",
     re.VERBOSE,
 )
-_VALUE = re.compile(r"""\\"[^"]*+"?|"[^"]*+"?|'[^']*+'?|\[[^\]]*+\]?|[^\s"'`&;,)\]}\\]++""")
+_VALUE = re.compile(  # as a shell has it, one value may be of several parts: "x y"z
+    r"""\[[^\]]*+\]?|(?:\\"[^"]*+"?|"[^"]*+"?|'[^']*+'?|[^\s"'`&;,)\]}\\]++)++"""
+)
 _QUOTES = "\\\"'"
 
 

@@ -465,6 +465,7 @@ class SystemPerformer:
             env=environ,
             shell=environment.project.shell,
             umask=environment.umask,
+            tag=members.tag(marker, self.home),
         )
         self._engine.probed(environment, due.name, due.run, ok=result.ok, detail=result.detail)
 

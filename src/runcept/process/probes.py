@@ -14,10 +14,12 @@ import ssl
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import urlsplit
 
 from runcept.core.model import HealthCheck, Probe
 from runcept.core.secrets import mask, secret_values
+from runcept.process.system import set_tag
 from runcept.units import format_duration
 
 __all__ = ["ProbeResult", "probe"]
@@ -28,6 +30,7 @@ _TEXT_MAX = 200
 _SUSPENDED_SECONDS = 0.5
 """A probe that takes so much longer than it may was not waiting: we were suspended, and the answer with us."""
 _Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+_starting = asyncio.Lock()
 _LOCAL = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -41,19 +44,22 @@ class ProbeResult:
 
 
 async def probe(
-    check: HealthCheck, *, cwd: str, env: Mapping[str, str], shell: Sequence[str], umask: int = 0o022
+    check: HealthCheck, *, cwd: str, env: Mapping[str, str], shell: Sequence[str], umask: int = 0o022, tag: int = 0
 ) -> ProbeResult:
-    """Ask once; all but `check` is for cmd:// alone. Whatever goes wrong is an answer, not an error.
+    """Ask once; all but `check` is for cmd:// alone: `tag` marks what it leaves behind as the run's (linux.set_tag).
 
-    Where its time ran out while we were suspended it is asked again.
+    Whatever goes wrong is an answer, not an error. Where its time ran out while we were suspended it is asked again.
     """
-    result = await _ask(check, cwd, env, shell, umask)
+    ask = partial(_ask, check, cwd=cwd, env=env, shell=shell, umask=umask, tag=tag)
+    result = await ask()
     if result.ok or result.seconds <= check.timeout + _SUSPENDED_SECONDS:
         return result
-    return await _ask(check, cwd, env, shell, umask)
+    return await ask()
 
 
-async def _ask(check: HealthCheck, cwd: str, env: Mapping[str, str], shell: Sequence[str], umask: int) -> ProbeResult:
+async def _ask(
+    check: HealthCheck, *, cwd: str, env: Mapping[str, str], shell: Sequence[str], umask: int, tag: int
+) -> ProbeResult:
     begun = time.monotonic()
     try:
         async with asyncio.timeout(check.timeout):
@@ -63,7 +69,7 @@ async def _ask(check: HealthCheck, cwd: str, env: Mapping[str, str], shell: Sequ
                 case Probe.TCP:
                     ok, detail = await _tcp(check)
                 case Probe.CMD:
-                    ok, detail = await _command(check, cwd, env, shell, umask)
+                    ok, detail = await _command(check, cwd=cwd, env=env, shell=shell, umask=umask, tag=tag)
                 case Probe.LOG:
                     raise ValueError("a log:// check is answered by the log")
     except TimeoutError:
@@ -135,7 +141,7 @@ async def _hang_up(writer: asyncio.StreamWriter) -> None:
 
 
 async def _command(
-    check: HealthCheck, cwd: str, env: Mapping[str, str], shell: Sequence[str], umask: int
+    check: HealthCheck, *, cwd: str, env: Mapping[str, str], shell: Sequence[str], umask: int, tag: int
 ) -> tuple[bool, str]:
     # A pipe of our own: with asyncio's, wait() would wait for whoever inherited it, not for the command alone.
     reading, writing = os.pipe()
@@ -145,17 +151,22 @@ async def _command(
     loop.add_reader(reading, _take, reading, said)
     try:
         try:
-            process = await asyncio.create_subprocess_exec(
-                *shell,
-                check.target,
-                cwd=cwd,
-                env=dict(env),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=writing,
-                stderr=writing,
-                start_new_session=True,
-                umask=umask,
-            )
+            async with _starting:  # it inherits the tag from us, so it has it from its first instant on
+                set_tag(os.getpid(), tag)
+                try:
+                    process = await asyncio.create_subprocess_exec(
+                        *shell,
+                        check.target,
+                        cwd=cwd,
+                        env=dict(env),
+                        stdin=asyncio.subprocess.DEVNULL,
+                        stdout=writing,
+                        stderr=writing,
+                        start_new_session=True,
+                        umask=umask,
+                    )
+                finally:
+                    set_tag(os.getpid(), 0)
         finally:
             os.close(writing)
         try:
