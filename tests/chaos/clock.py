@@ -90,10 +90,13 @@ def with_a_clock(stage: Stage, directory: Path) -> Iterator[Clock]:
         wait_until(lambda: answers(stage), 30, "the answer of the daemon")
         yield clock
     finally:
-        stage.kill([daemon.pid])
-        daemon.wait()
-        for kind in ("faketime_shm", "sem.faketime_sem"):
-            Path(f"/dev/shm/{kind}_{daemon.pid}").unlink(missing_ok=True)
+        try:
+            assert stage.end(), "daemon or keeper has not ended"
+        finally:
+            stage.kill([daemon.pid])
+            daemon.wait()
+            for kind in ("faketime_shm", "sem.faketime_sem"):
+                Path(f"/dev/shm/{kind}_{daemon.pid}").unlink(missing_ok=True)
 
 
 def answers(stage: Stage) -> bool:
