@@ -138,7 +138,19 @@ class Invocation:
         """Whether the user answers yes; the question goes to stderr. Enter, or the end of input, is no."""
         self.surroundings.stderr.write(f"{question} [y/N] ")
         self.surroundings.stderr.flush()
-        return self.surroundings.stdin.readline().strip().lower() in {"y", "yes"}
+        try:
+            return self.surroundings.stdin.readline().strip().lower() in {"y", "yes"}
+        except KeyboardInterrupt:
+            self.tell("")  # the shell's prompt is to begin a line
+            raise
+
+    def nobody_reads(self) -> bool:
+        """Whether the pipe at stdout was closed: `logs -f | head -1` must not wait for another line to notice."""
+        from select import POLLERR, poll
+
+        watch = poll()
+        watch.register(self.surroundings.stdout.fileno(), 0)
+        return any(event & POLLERR for _, event in watch.poll(0))
 
     def report(self, error: RunceptError) -> int:
         """Say what went wrong, as contract §4 has it; gives the exit status."""
@@ -147,17 +159,34 @@ class Invocation:
             return error.exit_status
         self.surroundings.stdout.flush()
         paint_red = "red" if self.error_color else ""
-        self.tell(f"{paint('runcept:', paint_red)} {error.message}")
-        report = error.fields.get("report")
-        if isinstance(report, str) and report:
+        path = str(error.fields.get("path", ""))
+        self.tell(f"{paint('runcept:', paint_red)} {self._near(path, error.message)}")
+        if report := self._problems(path, error):
             self.tell("\n" + report.rstrip("\n"))
         elif error.hint:
             self.tell(f"  {paint('hint:', 'cyan' if self.error_color else '')} {error.hint}")
         if self.options.verbose:
             for key, value in {"code": error.code, **error.fields}.items():
-                if key != "report":
+                if key not in {"report", "problems"}:
                     self.tell(f"  {key}: {value}")
         return error.exit_status
+
+    def _near(self, path: str, sentence: str) -> str:
+        """The sentence with the path as one would type it here."""
+        from runcept.cli.present import near_path
+
+        near = near_path(path, self.surroundings.cwd, self.surroundings.environ.get("HOME"))
+        return sentence.replace(path, near) if len(path) > 1 else sentence
+
+    def _problems(self, path: str, error: RunceptError) -> str:
+        """The report of an invalid file, for the width of our terminal; empty for other errors."""
+        found = error.fields.get("problems")
+        if not isinstance(found, list) or not found:
+            return str(error.fields.get("report", ""))
+        from runcept.config.problems import report
+
+        room = {"width": self.surroundings.width} if self.surroundings.stderr_is_terminal else {}
+        return report(self._near(path, path), found, **room)
 
 
 def paint(text: str, color: str) -> str:
