@@ -27,12 +27,14 @@
     │   ├── CommandIsDirectory
     │   ├── WorkingDirectoryUnusable
     │   ├── SpawnRefused
+    │   ├── LogsUnwritable
     │   ├── PreviousRunLives
     │   └── PortTaken
     ├── EnvironmentActive             1
     ├── DaemonStopping                1
     ├── FileExists                    1
     ├── LogNotRemovable               1
+    ├── LogUnreadable                 1
     ├── TimedOut                    124
     └── Interrupted                 130
 
@@ -64,6 +66,8 @@ __all__ = [
     "Interrupted",
     "KeeperLost",
     "LogNotRemovable",
+    "LogUnreadable",
+    "LogsUnwritable",
     "NotFound",
     "PatternInvalid",
     "PortTaken",
@@ -86,7 +90,8 @@ def nearest(word: str, choices: list[str]) -> str | None:
     """The one of `choices` that a typist of `word` most likely meant, or None."""
     from difflib import get_close_matches  # 6 ms: only where there is an error
 
-    lowered = {choice.lower(): choice for choice in choices}
+    typed = max(3, len(word) // 2)  # who types "events" has not left out half of "environments"
+    lowered = {choice.lower(): choice for choice in choices if abs(len(choice) - len(word)) <= typed}
     found = get_close_matches(word.lower(), list(lowered), n=1, cutoff=0.6)
     return lowered[found[0]] if found else None
 
@@ -229,16 +234,14 @@ class EnvironmentAmbiguous(NotFound):
 
 
 class ProcessNotFound(NotFound):
-    """The project has no process of this name."""
+    """The project, whose name is `label`, has no process of this name."""
 
     code = "process-not-found"
 
-    def __init__(self, name: str, environment: str, known: list[str]) -> None:
+    def __init__(self, name: str, label: str, path: str, known: list[str]) -> None:
         near = nearest(name, known)
         hint = f"Did you mean {near}?" if near else f"It has: {', '.join(known)}." if known else "It has no processes."
-        super().__init__(
-            f"no process {name} in {environment}", hint=hint, process=name, environment=environment, known=known
-        )
+        super().__init__(f"no process {name} in {label}", hint=hint, process=name, environment=path, known=known)
 
 
 class ConfigError(RunceptError):
@@ -368,6 +371,16 @@ class SpawnRefused(StartError):
         super().__init__(f"cannot start {command}: {why}", command=command)
 
 
+class LogsUnwritable(StartError):
+    """There is no place for the output of a process: `.runcept` cannot be made in the project."""
+
+    code = "logs-unwritable"
+    hint = "Make the directory of the project writable for you, and check that its disk has room."
+
+    def __init__(self, directory: str, why: str) -> None:
+        super().__init__(f"cannot write logs to {directory}: {why}", directory=directory)
+
+
 class PortTaken(StartError):
     """A port that a process declares is another process's: bound by it, or promised to it by Runcept.
 
@@ -449,6 +462,16 @@ class LogNotRemovable(RunceptError):
         super().__init__(f"the log of {process} cannot be removed: {why}", process=process, path=path)
 
 
+class LogUnreadable(RunceptError):
+    """A log is there, and the system does not let us read it."""
+
+    code = "log-unreadable"
+    hint = "Check who owns it, and whether it may be read."
+
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(f"{path} cannot be read: {why}", path=path)
+
+
 class TimedOut(RunceptError):
     """What was waited for did not happen in time."""
 
@@ -456,8 +479,8 @@ class TimedOut(RunceptError):
     exit_status = 124
     hint = "Give it longer with --timeout."
 
-    def __init__(self, what: str, seconds: float) -> None:
-        super().__init__(f"{what} did not happen within {seconds:g} s", seconds=seconds)
+    def __init__(self, what: str, seconds: float, then: str) -> None:
+        super().__init__(f"{what} within {seconds:g}s; {then}", seconds=seconds)
 
 
 class Interrupted(RunceptError):

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from fnmatch import fnmatchcase
 
-from runcept.cli.project_names import declared
-from runcept.errors import ProcessNotFound
+from runcept.cli.project_names import declared, label
+from runcept.errors import LogUnreadable, ProcessNotFound
 from runcept.paths import log_path, logs_directory
 
-__all__ = ["chosen", "known"]
+__all__ = ["chosen", "known", "reading"]
 
 _SUFFIX = ".jsonl"
 
@@ -22,17 +23,25 @@ def chosen(project: str, everybody: Sequence[str], names: Sequence[str]) -> dict
     """
     for name in names:
         if not any(fnmatchcase(each, name) for each in everybody):
-            raise ProcessNotFound(name, os.path.basename(project), [*everybody])
+            raise ProcessNotFound(name, label(project), project, [*everybody])
     meant = [each for each in everybody if not names or any(fnmatchcase(each, name) for name in names)]
     return {name: log_path(project, name) for name in meant}
 
 
 def known(project: str) -> list[str]:
-    """Processes of the project file, in its order, then others that have written once."""
+    """Processes of the project file, in its order, then others that have written once. Errors: LogUnreadable."""
     named = declared(project)
-    try:
-        files = os.listdir(logs_directory(project))
-    except (FileNotFoundError, NotADirectoryError):
-        files = []
+    directory = logs_directory(project)
+    with reading(directory):
+        files = os.listdir(directory) if os.path.lexists(directory) else []
     written = sorted(name.removesuffix(_SUFFIX) for name in files if name.endswith(_SUFFIX))
     return [*named, *(name for name in written if name not in named)]
+
+
+@contextmanager
+def reading(place: str) -> Iterator[None]:
+    """What the system says against it while the `with` lasts becomes LogUnreadable, with the file or else `place`."""
+    try:
+        yield
+    except OSError as error:
+        raise LogUnreadable(str(error.filename or place), (error.strerror or str(error)).lower()) from error

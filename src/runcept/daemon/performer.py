@@ -24,9 +24,9 @@ from runcept.daemon.engine import Engine
 from runcept.daemon.environment import Environment
 from runcept.daemon.surroundings import Holder, child_environ, choose_ports
 from runcept.database.queries import Database
-from runcept.errors import KeeperLost, PortTaken, PreviousRunLives, RunceptError
+from runcept.errors import KeeperLost, LogsUnwritable, PortTaken, PreviousRunLives, RunceptError
 from runcept.logs.reader import read
-from runcept.paths import ensure_project_directory, log_path, runs_directory
+from runcept.paths import ensure_project_directory, log_path, logs_directory, runs_directory
 from runcept.process import cgroups, members, probes
 from runcept.process.fate import Fate
 from runcept.process.identity import boot_id
@@ -160,7 +160,7 @@ class SystemPerformer:
         try:
             await self._await_previous(run)
             run.ports = choose_ports(process, self._reserved(run), self._whose)  # nobody else's from here on
-            ensure_project_directory(environment.path)
+            _make_room(environment.path)
             environ = await child_environ(environment.environ, process, run.marker(), run.ports)
             run.group = cgroups.make(self._groups, run.key)
             await self.linked.wait()
@@ -180,10 +180,10 @@ class SystemPerformer:
             return
         except (RunceptError, OSError) as error:
             run.ports = ()
-            reason = error.message if isinstance(error, RunceptError) else str(error)
+            reason, hint = (error.message, error.hint) if isinstance(error, RunceptError) else (str(error), "")
             await self._note_failure(run, reason)
             final = isinstance(error, PortTaken)
-            self._engine.post(environment, ev.SpawnFailed(run.name, run.number, reason, time.time(), final))
+            self._engine.post(environment, ev.SpawnFailed(run.name, run.number, reason, time.time(), final, hint))
             return
         at = child.started_at or time.time()
         with self._database.transaction():
@@ -471,6 +471,14 @@ class SystemPerformer:
     def directory(self, run: Run) -> str:
         """Where the keeper keeps the run."""
         return os.path.join(runs_directory(self.home), run.key)
+
+
+def _make_room(project: str) -> None:
+    try:
+        ensure_project_directory(project)
+    except OSError as error:
+        place = os.path.dirname(logs_directory(project))
+        raise LogsUnwritable(place, (error.strerror or str(error)).lower()) from error
 
 
 def _log_limits(run: Run) -> LogLimits:
