@@ -269,6 +269,9 @@ def test_a_report_fits_the_terminal(tmp_path: Path, width: int) -> None:
     assert sum(2 if character == "漢" else 1 for character in line) <= width
     assert line.count("…") == 2
     assert line[caret.index("^")] == "["
+    long = report("shop.toml", problems(tmp_path, f"{WEB}watch = 1\n"), width=80).split("\n")[3:]
+    assert len(long) > 3
+    assert max(map(len, long)) <= 80
 
 
 def test_a_file_of_problems_is_refused_quickly(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from runcept.cli.invocation import Invocation
 from runcept.cli.layout import Cell, print_cells
 from runcept.cli.present import address, local_time, look, remark, short_path
+from runcept.cli.printable import printable
 from runcept.core.views import EnvironmentView, Health, ProcessView
 from runcept.units import format_duration, format_size
 
@@ -39,7 +40,7 @@ def print_detail(invocation: Invocation, view: ProcessView, owner: EnvironmentVi
 
 def _facts(view: ProcessView) -> Iterator[tuple[str, Cell]]:
     yield "reason", remark(view)
-    yield "hint", Cell(view.hint)
+    yield "hint", Cell(printable(view.hint, color=False))
     yield "pid", Cell("" if view.pid is None else str(view.pid))
     yield "run", Cell(_run(view))
     yield "started", Cell(_moment(view.started_at, view.uptime_seconds))

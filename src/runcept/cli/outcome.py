@@ -11,6 +11,7 @@ from runcept.api.messages import KillAll, Outcome, Processes, Status, Waiting
 from runcept.cli.invocation import Invocation
 from runcept.cli.layout import Cell, Column, Row, Table, print_cells
 from runcept.cli.present import address, look, remark
+from runcept.cli.printable import printable
 from runcept.cli.progress import Key, Progress, key_of, watching
 from runcept.core.views import EnvironmentView, ProcessView, State
 from runcept.errors import Interrupted, TimedOut
@@ -108,7 +109,7 @@ def _print(
     rows = [_row(view, direction, progress, asked_at, several=several) for view in concerned]
     Table(_COLUMNS, rows, titles=False).print(invocation)
     for hint in dict.fromkeys(view.hint for view in concerned if view.hint):
-        print_cells(invocation, [Cell("  hint: ", "cyan"), Cell(hint)], plain="")
+        print_cells(invocation, [Cell("  hint: ", "cyan"), Cell(printable(hint, color=False))], plain="")
     spoke = direction is UP and _print_last_words(
         invocation, [view for view in concerned if view.run is not None and view.state in _TROUBLED]
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping, Sequence
+from textwrap import wrap
 from typing import Any, NamedTuple
 
 __all__ = ["LIMIT", "Enough", "Path", "Place", "Problem", "Problems", "Span", "Wrong", "facts", "report"]
@@ -133,7 +134,8 @@ def report(file: str, found: Sequence[Mapping[str, Any]], width: int = _INDENT +
         said.append(f"{file}:{each['line']}:{each['column']}: {_printable(each['message'])}")
         said += [f"{' ' * _INDENT}{shown}".rstrip(), f"{' ' * _INDENT}{caret}"]
         if each["hint"]:
-            said.append(f"hint: {_printable(each['hint'])}")
+            hint = f"hint: {_printable(each['hint'])}"
+            said += wrap(hint, width, subsequent_indent=" " * len("hint: "), break_long_words=False)
     if len(found) >= LIMIT:
         said.append(f"Only the first {LIMIT} problems are shown.")
     return "\n".join(said)
