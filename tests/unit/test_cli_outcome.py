@@ -10,6 +10,7 @@ import pytest
 from tests.unit.cli_stage import Stage, answering, environment, process, shop_stage
 
 from runcept.api.messages import Outcome
+from runcept.client.testing import Notify
 from runcept.core.views import ProcessView, State
 
 LONG_AGO = "2020-01-01T00:00:00.000000Z"
@@ -42,7 +43,13 @@ def test_a_task_that_ended_before_is_done_and_not_running(stage: Stage) -> None:
         process(stage, "ticker", started_at=LONG_AGO),
     ]
     stage.terminal, stage.environ = True, {"NO_COLOR": "1"}
-    with answering(stage, activate=outcome(stage, *before, ok=True)):
+
+    def activate(_: object, notify: Notify) -> Outcome:
+        for view in before:
+            notify(view)
+        return outcome(stage, *before, ok=True)
+
+    with answering(stage, activate=activate):
         *rows, summary = stage.run("activate").out.splitlines()
     assert [row.split() for row in rows] == [
         ["✔", "page", "done", "already"],
@@ -86,7 +93,7 @@ def test_what_can_be_done_about_a_failed_start_is_told_once(stage: Stage) -> Non
     with answering(stage, activate=outcome(stage, *both), status=environment(stage, *both)):
         said = stage.run("activate")
         assert re.search(rf"^  hint +{re.escape(hint)}$", stage.run("status", "web").out, re.MULTILINE)
-    assert said.out.count(f"\n  hint: {hint}\n") == 1
+    assert said.out.splitlines().count(f"  hint: {hint}") == 1
 
 
 def test_last_words_that_the_reason_holds_are_not_said_again(stage: Stage) -> None:
