@@ -20,7 +20,7 @@ EXAMPLES: tuple[e.RunceptError, ...] = (
     e.ProjectNotFound("/home/ada/shop"),
     e.EnvironmentNotFound("shopp", ["shop", "blog"]),
     e.EnvironmentAmbiguous("shop", ["/home/ada/shop", "/home/ada/old/shop"]),
-    e.ProcessNotFound("wrker", "/home/ada/shop", ["web", "worker", "redis"]),
+    e.ProcessNotFound("wrker", "shop", "/home/ada/shop", ["web", "worker", "redis"]),
     e.ConfigInvalid("/home/ada/shop/.runcept.toml", [{}, {}], "…"),
     e.ConfigUnreadable("/home/ada/shop/.runcept.toml", "it is a directory", "Name the project file, or its directory."),
     e.HomeUnsafe("/home/ada/.runcept", "others may write to it", "chmod 700 /home/ada/.runcept"),
@@ -34,17 +34,19 @@ EXAMPLES: tuple[e.RunceptError, ...] = (
     e.SpawnRefused("/home/ada/shop/run.sh", "exec format error"),
     e.NoDescriptorLeft("npm", 6),
     e.PortTaken(8000, 4711, "node server.js", "web", "/home/ann/shop"),
+    e.LogsUnwritable("/home/ada/shop/.runcept", "permission denied"),
     e.PreviousRunLives("pid 4711 (dd of=/mnt/disk)"),
     e.EnvironmentActive("/home/ada/shop"),
     e.DaemonStopping(),
     e.FileExists("/home/ada/shop/.runcept.toml"),
     e.LogNotReadable("/home/ada/shop/.runcept/logs/web.jsonl", "permission denied"),
     e.LogNotRemovable("web", "/home/ada/shop/.runcept/logs/web.jsonl", "permission denied"),
-    e.TimedOut("log=listening of web", 60),
+    e.TimedOut("not ready", 60, "it goes on starting"),
     e.Interrupted("interrupted; what was started goes on running", hint="`runcept status` shows it."),
 )
 """One of each class that is raised, in the order of the page."""
 
+_EXAMPLE = e.ProcessNotFound("wrker", "shop", "/home/ada/shop", ["web", "worker", "redis"])
 _HEAD = f"""\
 # Errors
 
@@ -55,7 +57,7 @@ thing went wrong. With `--json` it is one document on stdout: `code`, `message`,
 their own.
 
 ```json
-{json.dumps({"error": e.ProcessNotFound("wrker", "/home/ada/shop", ["web", "worker", "redis"]).as_dict()}, indent=2)}
+{json.dumps({"error": _EXAMPLE.as_dict()}, indent=2)}
 ```
 
 Codes, fields and exit statuses are promises to scripts; the words may get better. The sentences below are examples,

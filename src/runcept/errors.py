@@ -27,6 +27,7 @@
     │   ├── CommandIsDirectory
     │   ├── WorkingDirectoryUnusable
     │   ├── SpawnRefused
+    │   ├── LogsUnwritable
     │   ├── PreviousRunLives
     │   ├── NoDescriptorLeft
     │   └── PortTaken
@@ -67,6 +68,7 @@ __all__ = [
     "KeeperLost",
     "LogNotReadable",
     "LogNotRemovable",
+    "LogsUnwritable",
     "NoDescriptorLeft",
     "NotFound",
     "PatternInvalid",
@@ -90,7 +92,8 @@ def nearest(word: str, choices: list[str]) -> str | None:
     """The one of `choices` that a typist of `word` most likely meant, or None."""
     from difflib import get_close_matches  # 6 ms: only where there is an error
 
-    lowered = {choice.lower(): choice for choice in choices}
+    typed = max(3, len(word) // 2)  # who types "events" has not left out half of "environments"
+    lowered = {choice.lower(): choice for choice in choices if abs(len(choice) - len(word)) <= typed}
     found = get_close_matches(word.lower(), list(lowered), n=1, cutoff=0.6)
     return lowered[found[0]] if found else None
 
@@ -233,16 +236,14 @@ class EnvironmentAmbiguous(NotFound):
 
 
 class ProcessNotFound(NotFound):
-    """The project has no process of this name."""
+    """The project, whose name is `label`, has no process of this name."""
 
     code = "process-not-found"
 
-    def __init__(self, name: str, environment: str, known: list[str]) -> None:
+    def __init__(self, name: str, label: str, path: str, known: list[str]) -> None:
         near = nearest(name, known)
         hint = f"Did you mean {near}?" if near else f"It has: {', '.join(known)}." if known else "It has no processes."
-        super().__init__(
-            f"no process {name} in {environment}", hint=hint, process=name, environment=environment, known=known
-        )
+        super().__init__(f"no process {name} in {label}", hint=hint, process=name, environment=path, known=known)
 
 
 class ConfigError(RunceptError):
@@ -387,6 +388,16 @@ class NoDescriptorLeft(StartError):
         )
 
 
+class LogsUnwritable(StartError):
+    """There is no place for the output of a process: `.runcept` cannot be made in the project."""
+
+    code = "logs-unwritable"
+    hint = "Make the directory of the project writable for you, and check that its disk has room."
+
+    def __init__(self, directory: str, why: str) -> None:
+        super().__init__(f"cannot write logs to {directory}: {why}", directory=directory)
+
+
 class PortTaken(StartError):
     """A port that a process declares is another process's: bound by it, or promised to it by Runcept.
 
@@ -462,7 +473,7 @@ class LogNotReadable(RunceptError):
     """A log is there, and the system does not let us read it."""
 
     code = "log-not-readable"
-    hint = "Check what is there, and who owns it."
+    hint = "Check what is there, who owns it, and whether it may be read."
 
     def __init__(self, path: str, why: str) -> None:
         super().__init__(f"the log {path} cannot be read: {why}", path=path)
@@ -485,8 +496,8 @@ class TimedOut(RunceptError):
     exit_status = 124
     hint = "Give it longer with --timeout."
 
-    def __init__(self, what: str, seconds: float) -> None:
-        super().__init__(f"{what} did not happen within {seconds:g} s", seconds=seconds)
+    def __init__(self, what: str, seconds: float, then: str) -> None:
+        super().__init__(f"{what} within {seconds:g}s; {then}", seconds=seconds)
 
 
 class Interrupted(RunceptError):

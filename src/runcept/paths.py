@@ -35,16 +35,27 @@ _TEMPORARY = "/tmp"  # noqa: S108  fixed on purpose: every client finds it with 
 
 
 def home(environ: Mapping[str, str] = os.environ) -> str:
-    """`$RUNCEPT_HOME`, else `~/.runcept`, absolute."""
-    chosen = environ.get("RUNCEPT_HOME") or os.path.join(environ.get("HOME") or os.path.expanduser("~"), ".runcept")
+    """`$RUNCEPT_HOME`, else `~/.runcept`, absolute. Errors: HomeUnsafe where the system knows no home of ours."""
+    if chosen := environ.get("RUNCEPT_HOME"):
+        return os.path.abspath(chosen)
+    chosen = os.path.join(_of_user(environ), ".runcept")
+    if chosen.startswith("~"):  # a directory of that name is not what anybody means
+        raise HomeUnsafe(chosen, "there is no HOME, and no home directory of ours", "Set RUNCEPT_HOME to a directory.")
     return os.path.abspath(chosen)
+
+
+def _of_user(environ: Mapping[str, str]) -> str:
+    return environ.get("HOME") or os.path.expanduser("~")
 
 
 def ensure_home(path: str) -> None:
     """Make the home (0700) on first use, or raise HomeUnsafe."""
     ensure_private(path)
     for part in ("logs", "runs"):
-        os.makedirs(os.path.join(path, part), mode=0o700, exist_ok=True)
+        try:
+            os.makedirs(os.path.join(path, part), mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise _unusable(os.path.join(path, part), error) from error
 
 
 def ensure_private(path: str) -> None:
@@ -58,9 +69,7 @@ def ensure_private(path: str) -> None:
             os.mkdir(path, 0o700)
         link, status = os.lstat(path), os.stat(path)
     except OSError as error:
-        raise HomeUnsafe(
-            path, (error.strerror or str(error)).lower(), "Set RUNCEPT_HOME to a directory you can write to."
-        ) from error
+        raise _unusable(path, error) from error
     if not stat.S_ISDIR(status.st_mode):
         raise HomeUnsafe(path, "it is not a directory", "Move it away, or set RUNCEPT_HOME.")
     if stat.S_ISLNK(link.st_mode) and link.st_uid not in {os.geteuid(), 0}:  # it could lead elsewhere at any moment
@@ -83,6 +92,11 @@ def _make_parents(directory: str) -> None:
             os.mkdir(directory, 0o700)
 
 
+def _unusable(path: str, error: OSError) -> HomeUnsafe:
+    why = (error.strerror or str(error)).lower()
+    return HomeUnsafe(path, why, "Set RUNCEPT_HOME to a directory you can write to.")
+
+
 def socket_path(home_path: str, name: str = "daemon") -> str:
     """The control socket of a home; where that path would be too long for unix(7), a hashed name in /tmp/runcept-UID.
 
@@ -100,7 +114,7 @@ def socket_path(home_path: str, name: str = "daemon") -> str:
 def settings_path(home_path: str, environ: Mapping[str, str] = os.environ) -> str:
     """The global settings file: the home's config.toml, else `~/.runit/config.toml` if that exists."""
     own = os.path.join(home_path, "config.toml")
-    other = os.path.join(environ.get("HOME") or os.path.expanduser("~"), ".runit", "config.toml")
+    other = os.path.join(_of_user(environ), ".runit", "config.toml")
     return other if not os.path.exists(own) and os.path.exists(other) else own
 
 

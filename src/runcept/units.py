@@ -12,8 +12,8 @@ _SIZE_UNITS = {
     "k": 1000, "kb": 1000, "m": 1000**2, "mb": 1000**2, "g": 1000**3, "gb": 1000**3, "t": 1000**4, "tb": 1000**4,
     "kib": 1024, "mib": 1024**2, "gib": 1024**3, "tib": 1024**4,
 }  # fmt: skip
-_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)\s*")
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)")
+_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d|w)\s*")
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)")
 
 
 def duration(value: object) -> float:
@@ -22,7 +22,7 @@ def duration(value: object) -> float:
         raise ValueError('expected a duration such as 30 (seconds), "500ms" or "1h30m"')
     if isinstance(value, str):
         text = value.strip().lower()
-        if re.fullmatch(r"\d+(\.\d+)?", text):
+        if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
             return float(text)
         parts = _PART.findall(text)
         if not parts or _PART.sub("", text):
@@ -34,18 +34,20 @@ def duration(value: object) -> float:
 
 
 def format_duration(seconds: float) -> str:
-    """The two largest units: "1h30m", "4m5s", "12s", "0.3s"; what `duration` reads back."""
-    if seconds < 1:
+    """The largest unit and the one below it: "1h30m", "4m5s", "12s", "1.2s", "300ms"; what `duration` reads back."""
+    if round(seconds * 1000) < 1000:
         return f"{seconds * 1000:.0f}ms"
-    if seconds < 10 and seconds != int(seconds):
-        return f"{seconds:.1f}s"
-    whole = int(seconds)
+    if (tenths := round(seconds, 1)) < 10 and tenths != int(tenths):
+        return f"{tenths:.1f}s"
+    whole = round(seconds)
+    units = [("d", 86400), ("h", 3600), ("m", 60), ("s", 1)]
+    while whole < units[0][1]:
+        del units[0]
     parts = []
-    for unit, length in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+    for unit, length in units[:2]:
         count, whole = divmod(whole, length)
-        if count:
-            parts.append(f"{count}{unit}")
-    return "".join(parts[:2])
+        parts.append(f"{count}{unit}" if count else "")
+    return "".join(parts)
 
 
 def size(value: object) -> int:
@@ -61,13 +63,13 @@ def size(value: object) -> int:
 
 def format_size(count: float) -> str:
     """Three significant digits in the units people compare memory in: "812 B", "9.8 MiB"."""
-    if count < 1024:
+    if round(count) < 1024:
         return f"{count:.0f} B"
     for unit in ("KiB", "MiB", "GiB", "TiB"):
         count /= 1024
-        if count < 1024 or unit == "TiB":
+        if round(count) < 1024 or unit == "TiB":
             break
-    return f"{count:.0f} {unit}" if count >= 100 else f"{count:.1f} {unit}"
+    return f"{count:.0f} {unit}" if round(count, 1) >= 100 else f"{count:.1f} {unit}"
 
 
 def instant(epoch_seconds: float) -> str:

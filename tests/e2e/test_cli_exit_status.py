@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from tests.e2e.conftest import Project
@@ -106,7 +107,24 @@ def test_what_lost_its_project_file_can_still_be_stopped(shop: Project) -> None:
     """Else nobody could end it but by kill-all."""
     shop.run("activate", "web")
     (shop.path / ".runcept.toml").unlink()
-    assert shop.run("deactivate", str(shop.path)).stdout.startswith("web")
+    assert shop.processes()["web"]["state"] == "running"
+    assert shop.run("start", "web", ok=False).returncode == 3
+    assert shop.run("deactivate").stdout.startswith("web")
+
+
+def test_a_project_without_a_place_for_logs_is_told_so_with_what_to_do(shop: Project) -> None:
+    """In words of ours and not of Python's; the hint reaches whoever asks."""
+    (shop.path / ".runcept").write_text("")
+    said = shop.run("activate", "web", ok=False)
+    assert re.search(
+        rf"^web +failed .*cannot write logs to {shop.path}/\.runcept: (not a dir|file exists)", said.stdout
+    )
+    hint = shop.json("status", "web")["hint"]
+    assert "writable" in hint
+    assert f"\n  hint: {hint}\n" in said.stdout
+    (shop.path / ".runcept").unlink()
+    shop.run("activate", "web")
+    assert shop.json("status", "web")["hint"] == ""
 
 
 def test_kill_all_needs_no_project(shop: Project) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -43,6 +45,38 @@ def test_a_reader_that_has_enough_ends_logs_quietly(shop: Project) -> None:
     """As `git log | head`: the status of SIGPIPE, and not a word on stderr."""
     said = shell(shop, "runcept logs web -n 50000 | head -1")
     assert (said.stdout.count("\n"), said.stderr, said.returncode) == (1, "", 141)
+
+
+def test_a_table_that_nobody_reads_ends_quietly_too(shop: Project) -> None:
+    """In colour as well, which is drawn by a library with an idea of its own about this."""
+    for command in (["status", "--color", "always"], ["ps", "--color", "always"], ["status"]):
+        ours, theirs = os.pipe()
+        os.close(ours)
+        with running(
+            [BIN / "runcept", *command], cwd=shop.path, env=shop.environ, stdout=theirs, stderr=subprocess.PIPE
+        ) as reader:
+            os.close(theirs)
+            assert reader.stderr is not None
+            assert (reader.stderr.read(), reader.wait(30)) == ("", 141)
+
+
+def test_a_disk_that_is_full_leaves_no_half_of_a_project_file(project: Project) -> None:
+    """`init` writes all of it or nothing, and --force keeps what was there."""
+    said = shell(project, "ulimit -f 0; runcept init")
+    assert said.returncode == 1
+    assert re.search(r"^runcept: \.runcept\.toml cannot be written: .*\n  hint: ", said.stderr)
+    assert os.listdir(project.path) == []
+    project.write(PROJECT)
+    assert shell(project, "ulimit -f 0; runcept init --force").returncode == 1
+    assert (project.path / ".runcept.toml").read_text() == PROJECT
+
+
+def test_a_follower_ends_when_its_time_has_come(shop: Project) -> None:
+    """--until that has passed, or passes meanwhile: exit status 0, also while lines come that are too late."""
+    assert shop.run("logs", "web", "-f", "-n", "1", "--until", "1s", timeout=30).returncode == 0
+    until = (datetime.now() + timedelta(seconds=1)).isoformat()  # noqa: DTZ005  as a person types it
+    said = shop.run("logs", "web", "-f", "-n", "1", "--stream", "stdout", "--until", until, timeout=30)
+    assert (said.stdout, said.stderr) == ("web | 50000\n", "")
 
 
 def test_a_follower_notices_that_nobody_reads_any_more(shop: Project) -> None:

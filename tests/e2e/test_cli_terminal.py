@@ -25,7 +25,7 @@ command = "until test -e {gate}; do sleep 0.05; done; echo open; exec sleep 1000
 health_check = "log://open"
 [[process]]
 name = "broken"
-command = "echo 'KeyError: the-cause' >&2; exit 3"
+command = "echo 'KeyError: the-cause' >&2; echo 'gave up' >&2; exit 3"
 """
 
 
@@ -84,6 +84,29 @@ def test_activate_shows_what_happens_and_then_what_came_of_it(shop: Project) -> 
     assert any(re.match(r"✖ broken +failed .*exit code 3", line) for line in lines)
     assert "  │ KeyError: the-cause" in lines
     assert any(re.match(r"2 ready, 1 failed in ", line) for line in lines)
+
+
+def test_an_interrupt_leaves_no_line_of_the_board(shop: Project) -> None:
+    """The terminal adds ^C to the line that is being drawn: it must not be so long that it wraps, and stays."""
+    columns = 44  # "waits for its health check log://open" does not fit beside its name
+    with terminal(shop, "activate", "web", "slow", columns=columns) as child:
+        child.expect("slow .*starting.*waits for")
+        child.sendintr()
+        drawn = re.split(r"[\r\n]+", _ESCAPE.sub("", end(child)).replace("^C", ""))
+    board = [line for line in drawn if re.match(r". slow +starting", line)]
+    assert any("…" in line for line in board)
+    assert max(len(line) for line in board) <= columns - 2
+
+
+def test_an_interrupted_question_leaves_the_prompt_a_line_of_its_own(shop: Project) -> None:
+    """And stops nothing."""
+    shop.run("activate", "web")
+    with terminal(shop, "kill-all") as child:
+        child.expect(r"\[y/N\] ")
+        child.sendintr()
+        assert end(child).endswith("\n")
+    assert child.exitstatus == 130
+    assert shop.json("status", "web")["state"] == "running"
 
 
 @pytest.mark.parametrize("columns", [50, 80, 120])
@@ -169,10 +192,14 @@ def test_a_tab_completes_the_name_of_a_process(shop: Project) -> None:
     with terminal(shop, "--norc", "--noprofile", program="bash") as child:
         child.sendline(f'eval "$({BIN}/runcept completion bash)"; echo loaded')
         child.expect("\nloaded")
-        child.send("runcept stop sl\t")
-        child.expect("runcept stop slow")
-        child.sendcontrol("c")
-        child.expect(r"\^C\s+\$ ")  # what is typed before the next prompt may be thrown away
-        child.send("runit deact\t")
-        child.expect("runit deactivate")
+        (shop.path / "webroot").mkdir()
+        for typed, completed in (
+            ("runcept stop sl", "runcept stop slow"),
+            ("runcept status sl", "runcept status slow"),  # which takes a directory as well
+            ("runcept status webr", "runcept status webroot/"),
+            ("runit deact", "runit deactivate"),
+        ):
+            child.send(f"{typed}\t")
+            child.expect(completed)
+            child.sendcontrol("u")  # forget the line
     assert shop.json("daemon", "status")["running"] is False

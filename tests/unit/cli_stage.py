@@ -1,18 +1,36 @@
-"""A stage for the command line: one call of `run` with surroundings of our own, and what it said."""
+"""A stage for the command line: one call of `run` with surroundings of our own, and what it said.
+
+With it a project, `shop`, and the answers of a daemon about it.
+"""
 
 from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from runcept.cli.app import run
 from runcept.cli.surroundings import Surroundings
+from runcept.client.testing import Notify, ScriptedDaemon
+from runcept.core.views import EnvironmentView, ProcessView, State
+from runcept.errors import RunceptError
 
-__all__ = ["Said", "Stage"]
+__all__ = ["PROJECT", "Said", "Stage", "answering", "environment", "failing", "process", "shop_stage"]
+
+PROJECT = """
+[project]
+name = "shop"
+[[process]]
+name = "web"
+command = "true"
+[[process]]
+name = "worker"
+command = "true"
+"""
 
 
 @dataclass(frozen=True)
@@ -31,11 +49,12 @@ class Said:
 
 @dataclass
 class Stage:
-    """Where the command line runs; `terminal` is whether stdout leads to one."""
+    """Where the command line runs; `terminal` is whether stdout leads to one, `errors_at_terminal` whether stderr."""
 
     cwd: Path
     home: Path
     terminal: bool = False
+    errors_at_terminal: bool = False
     width: int = 80
     environ: Mapping[str, str] = field(default_factory=dict)
     stdin: str = ""
@@ -52,7 +71,39 @@ class Stage:
             stderr=err,
             stdin_is_terminal=self.stdin_is_terminal,
             stdout_is_terminal=self.terminal,
+            stderr_is_terminal=self.errors_at_terminal,
             width=self.width,
         )
         status = run(arguments, surroundings)
         return Said(status, *(stream.buffer.getvalue().decode() for stream in (out, err)))  # type: ignore[attr-defined]
+
+
+def shop_stage(directory: Path) -> Stage:
+    """In a project of two processes, beside a home that is not there yet."""
+    (directory / "shop").mkdir()
+    (directory / "shop" / ".runcept.toml").write_text(PROJECT)
+    return Stage(cwd=Path(os.path.realpath(directory / "shop")), home=directory / "home")
+
+
+def process(stage: Stage, name: str, state: State = State.RUNNING, **facts: Any) -> ProcessView:
+    """A process of the project."""
+    return ProcessView(environment=str(stage.cwd), name=name, state=state, **facts)
+
+
+def environment(stage: Stage, *processes: ProcessView) -> EnvironmentView:
+    """The project, active, with these processes."""
+    return EnvironmentView(path=str(stage.cwd), name="shop", state="active", processes=list(processes))
+
+
+def answering(stage: Stage, **script: object) -> ScriptedDaemon:
+    """A daemon that answers each method with what is given for it."""
+    return ScriptedDaemon(str(stage.home), script)
+
+
+def failing(error: RunceptError) -> Callable[[Any, Notify], object]:
+    """The answer that is an error."""
+
+    def fail(_: Any, __: Notify) -> object:
+        raise error
+
+    return fail

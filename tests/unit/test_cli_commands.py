@@ -3,58 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-from collections.abc import Callable
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from tests.unit.cli_stage import Stage
+from tests.unit.cli_stage import PROJECT, Stage, answering, environment, failing, process, shop_stage
 
 from runcept.api.messages import DaemonStatus, EnvironmentList, Outcome, Processes, ProcessList
 from runcept.cli.app import ROOT
-from runcept.client.testing import Notify, ScriptedDaemon
+from runcept.client.testing import Notify
 from runcept.core.views import Counts, EnvironmentView, Health, ProcessView, State
 from runcept.errors import ConfigInvalid, DaemonStopping, EnvironmentNotFound, RunceptError
-
-PROJECT = """
-[project]
-name = "shop"
-[[process]]
-name = "web"
-command = "true"
-[[process]]
-name = "worker"
-command = "true"
-"""
 
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Stage:
-    (tmp_path / "shop").mkdir()
-    (tmp_path / "shop" / ".runcept.toml").write_text(PROJECT)
-    return Stage(cwd=Path(os.path.realpath(tmp_path / "shop")), home=tmp_path / "home")
-
-
-def process(stage: Stage, name: str, state: State = State.RUNNING, **facts: Any) -> ProcessView:
-    return ProcessView(environment=str(stage.cwd), name=name, state=state, **facts)
-
-
-def environment(stage: Stage, *processes: ProcessView) -> EnvironmentView:
-    return EnvironmentView(path=str(stage.cwd), name="shop", state="active", processes=list(processes))
-
-
-def answering(stage: Stage, **script: object) -> ScriptedDaemon:
-    return ScriptedDaemon(str(stage.home), script)
-
-
-def failing(error: RunceptError) -> Callable[[Any, Notify], object]:
-    def fail(_: Any, __: Notify) -> object:
-        raise error
-
-    return fail
+    return shop_stage(tmp_path)
 
 
 # ---------------------------------------------------------------------------------------- the command line
@@ -391,7 +358,10 @@ def test_daemon_status_tells_what_runs(stage: Stage) -> None:
     """One line for people, the whole in JSON."""
     status = DaemonStatus(running=True, pid=7, version="1", uptime_seconds=3.0, environments=1, processes=2)
     with answering(stage, daemon_status=status):
-        assert "2 processes of 1 project" in stage.run("daemon", "status").out
+        said = stage.run("daemon", "status")
+        assert "2 processes of 1 project" in said.out
+        assert "version" not in said.out
+        assert "version 1" in stage.run("daemon", "status", "-v").out
         assert stage.run("daemon", "status", "--json").json == msgspec.to_builtins(status)
 
 
@@ -425,8 +395,11 @@ def test_config_shows_settings_with_secrets_masked(stage: Stage) -> None:
     stage.home.mkdir()
     (stage.home / "config.toml").write_text('[env]\nAPI_TOKEN = "hunter2"\nCOLOR = "blue"\n')
     said = stage.run("config", "show")
-    assert "hunter2" not in said.out
-    assert "blue" in said.out
+    assert said.out.startswith(f"# {stage.home / 'config.toml'}\n")
+    shown = tomllib.loads(said.out)
+    assert shown["env"] == {"API_TOKEN": "********", "COLOR": "blue"}
+    assert shown["inactivity_timeout"] == "off"
+    assert 'env.COLOR = "blue"\n' in said.out
     assert stage.run("config", "path").out == f"{stage.home / 'config.toml'}\n"
     assert stage.run("config", "schema").json["$schema"].startswith("https://json-schema.org/")
 
@@ -438,6 +411,8 @@ def test_the_completion_script_is_for_both_names(stage: Stage, shell: str) -> No
     assert said.status == 0
     assert {"runcept", "runit"} <= set(re.findall(r"\brun(?:cept|it)\b", said.out))
     assert "_RUNCEPT_COMPLETE" in said.out
+    lines = [line for line in stage.run("completion", "--help").out.splitlines() if f"completion {shell}" in line]
+    assert [line.split(":")[0].strip() in {"In ~/.bashrc", "In ~/.zshrc", "For fish"} for line in lines] == [True]
 
 
 def completed(stage: Stage, *words: str) -> list[str]:
@@ -459,6 +434,7 @@ def test_names_complete_from_the_project_file_without_a_daemon(stage: Stage) -> 
     assert completed(stage, "start", "w") == ["web", "worker"]
     assert completed(stage, "start", "web", "w") == ["worker"]
     assert completed(stage, "statu") == ["status"]
+    assert completed(stage, "help", "statu") == ["status"]
     assert not stage.home.exists()
 
 
@@ -470,3 +446,4 @@ def test_environments_complete_from_a_daemon_that_runs(stage: Stage) -> None:
     with answering(stage, environments=known):
         assert "shop" in completed(stage, "-e", "sh")
         assert "blog" not in completed(stage, "-e", "sh")
+        assert "shop" in completed(stage, "environments", "--forget", "sh")

@@ -71,6 +71,19 @@ def test_a_column_that_says_nothing_is_not_drawn_on_a_terminal() -> None:
     assert "HEALTH" not in drawn(process_table([view(state=State.RUNNING, pid=1)]), 100)[0]
 
 
+@pytest.mark.parametrize("width", [30, 40, 60, 80, 120])
+def test_long_names_do_not_push_the_state_away(width: int) -> None:
+    """They are shortened in the middle, so that their beginning and their end tell them apart."""
+    names = ["a-name-that-goes-on-and-on-and-on-" + number for number in ("1", "2", "数据")]
+    views = [view(name, state=State.RUNNING, pid=1) for name in names]
+    lines = drawn(process_table(views, {"/shop": "/home/anna/projects/a-client/shop"}), width)
+    assert max(width_of(line) for line in lines) <= width
+    assert all("running" in line for line in lines[1:])
+    assert len(set(lines)) == 4
+    assert ("…" in lines[1]) == (width < 120)
+    assert "PID" in lines[0] or width < 60
+
+
 def test_columns_stay_aligned_under_wide_characters() -> None:
     """A CJK character takes two columns of a terminal."""
     table = Table([Column("NAME"), Column("STATE")], [Row([Cell("数据"), Cell("up")]), Row([Cell("abc"), Cell("up")])])

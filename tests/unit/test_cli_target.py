@@ -11,8 +11,9 @@ import pytest
 from runcept.cli.invocation import Invocation, Options
 from runcept.cli.shell_environment import captured
 from runcept.cli.surroundings import Surroundings
-from runcept.cli.target import Target, current, of_arguments
+from runcept.cli.target import Target, current, of_arguments, of_path
 from runcept.errors import ProjectNotFound, UsageError
+from runcept.paths import ensure_home, ensure_project_directory
 
 
 @pytest.fixture
@@ -76,11 +77,33 @@ def test_a_directory_called_like_an_environment_elsewhere_is_no_hindrance(shop: 
 
 def test_a_place_that_was_a_project_once_can_still_be_asked_about(shop: Path) -> None:
     """Else nobody could stop what runs there."""
-    (shop / ".runcept").mkdir()
+    ensure_project_directory(str(shop))
     (shop / ".runcept.toml").unlink()
     assert of_arguments(invocation(shop.parent), ["./shop"]).environment == str(shop)
+    assert current(invocation(shop)) == current(invocation(shop / "web")) == str(shop)
+    for arguments, cwd in ((["./shop"], shop.parent), ([], shop)):
+        with pytest.raises(ProjectNotFound):
+            of_arguments(invocation(cwd), arguments, present=True)
+
+
+def test_the_home_of_a_user_is_no_project_although_our_home_is_in_it(shop: Path, tmp_path: Path) -> None:
+    """`~/.runcept` has the name of what a project keeps beside its file."""
+    ensure_home(str(tmp_path / "user" / ".runcept"))
+    (tmp_path / "user" / "src").mkdir()
     with pytest.raises(ProjectNotFound):
-        of_arguments(invocation(shop.parent), ["./shop"], present=True)
+        current(invocation(tmp_path / "user" / "src"))
+    assert shop.exists()
+
+
+@pytest.mark.parametrize("asked", [[""], ["web", ""]])
+def test_an_empty_argument_is_not_the_project_here(shop: Path, asked: list[str]) -> None:
+    """It comes from a variable of the shell that is not set: what was meant is not known."""
+    with pytest.raises(UsageError):
+        of_arguments(invocation(shop), asked)
+    with pytest.raises(UsageError):
+        of_path(invocation(shop), "")
+    with pytest.raises(UsageError):
+        current(invocation(shop, ""))
 
 
 def test_a_path_that_does_not_exist_is_not_taken_for_the_project_around_it(shop: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from runcept.config.problems import report
 from runcept.config.project import load_project
 from runcept.config.settings import Settings
 from runcept.errors import ConfigInvalid
@@ -71,7 +72,11 @@ ONE_LINE = [
     ("success_exit_codes = [0, 256]", 26, "256 is not between 0 and 255", ""),
     ("success_exit_codes = []", 22, "must not be empty", ""),
     ("stop_signal = 'SIGTREM'", 15, "'SIGTREM' is not a signal", "Did you mean SIGTERM?"),
-    ("stop_signal = 15", 15, "expected a string", ""),
+    ("stop_signal = 15", 15, "a signal is written by its name, not as 15", 'Write "SIGTERM".'),
+    ("stop_signal = '9'", 15, "a signal is written by its name, not as '9'", 'Write "SIGKILL".'),
+    ("stop_signal = true", 15, "expected a string", ""),
+    ("ports = '8000'", 9, 'expected a list of ports or "auto", found a string', "Write [8000]."),
+    ("disabled = true", 1, 'unknown key "disabled"', "It takes name, command,"),
     ("log = { max_size = '50 parrots' }", 20, "'50 parrots' is not a size", ""),
     ("log = { max_size = 0 }", 20, "at least 1 byte", ""),
     ("log = { kep = 1 }", 9, 'unknown key "kep" in log', "Did you mean keep?"),
@@ -127,9 +132,10 @@ def test_a_wrong_line_is_told_with_its_place(tmp_path: Path, line: str, column: 
 @pytest.mark.parametrize(
     ("text", "place", "message", "hint"),
     [
-        ("", (1, 1), "the file has no project", "Add project = …"),
+        ("", (1, 1), "the file has no project", "Add [project] and in it name = …"),
+        ("[[project]]\nname = 'shop'\n", (1, 3), "there is one project", ""),
         ('name = "x"\n' + WEB, (1, 1), 'unknown key "name" in the file', "name belongs into [project]."),
-        (WEB.replace("[[process]]", "[[processes]]"), (3, 3), 'unknown key "processes"', "Did you mean process?"),
+        (WEB.replace("[[process]]", "[[processes]]"), (3, 3), 'unknown key "processes"', "Did you mean [[process]]?"),
         (WEB.replace("[[process]]", "[process]"), (3, 2), "a process is written [[process]]", ""),
         ("process = 1\n" + HEAD, (1, 11), "expected [[process]] tables, found an integer", ""),
         ("process = [1]\n" + HEAD, (1, 12), "expected a table, found an integer", ""),
@@ -252,6 +258,20 @@ def test_a_long_line_is_shown_around_the_place(tmp_path: Path) -> None:
     assert len(line) < 170
     assert line[caret.index("^")] == "["
     assert len(str(invalid(tmp_path, f'{WEB}stop_signal = "{"x" * 100_000}"\n').fields["report"])) < 2000
+
+
+@pytest.mark.parametrize("width", [20, 40, 80])
+def test_a_report_fits_the_terminal(tmp_path: Path, width: int) -> None:
+    """The line is cut around the place, which the caret is under still."""
+    text = f'{WEB}env = {{ LONG = "{"a" * 60}", B = ["漢漢"], C = "{"z" * 60}" }}\n'
+    found = problems(tmp_path, text)
+    _, line, caret = report("shop.toml", found, width).split("\n")
+    assert sum(2 if character == "漢" else 1 for character in line) <= width
+    assert line.count("…") == 2
+    assert line[caret.index("^")] == "["
+    long = report("shop.toml", problems(tmp_path, f"{WEB}watch = 1\n"), width=80).split("\n")[3:]
+    assert len(long) > 3
+    assert max(map(len, long)) <= 80
 
 
 def test_a_file_of_problems_is_refused_quickly(tmp_path: Path) -> None:

@@ -402,6 +402,20 @@ def test_what_the_table_does_not_list_is_an_error_that_names_both() -> None:
     assert set(TRANSITIONS) == set(State)
 
 
+@pytest.mark.parametrize("is_final", [True, False])
+def test_what_to_do_about_a_failed_start_is_known_until_something_else_happens(is_final: bool) -> None:
+    """Also while it waits to be tried again; the next start begins without it."""
+    restart = RestartPolicy(when=Restart.ON_FAILURE)
+    story = Story(process("web", restart=restart))
+    story.start("web")
+    failed = ev.SpawnFailed("web", 1, "port 1 is held", 5.0, is_final, "Stop that process.")
+    story.take(story.supervisor.handle(failed, story.now))
+    assert story.state("web") is (State.FAILED if is_final else State.BACKOFF)
+    assert story.supervisor.lives["web"].hint == "Stop that process."
+    story.stop("web")
+    assert story.supervisor.lives["web"].hint == ""
+
+
 def test_a_stop_without_grace_is_sigkill_at_once() -> None:
     """In the order of the graph all the same, and also where the grace has begun."""
     story = Story(process("db"), process("worker", "db"))

@@ -50,6 +50,7 @@ def test_names_and_globs_select() -> None:
         stack.select(["wrker"])
     assert caught.value.hint == "Did you mean worker?"
     assert caught.value.exit_status == 3
+    assert (caught.value.message, caught.value.fields["environment"]) == ("no process wrker in p", "/p")
 
 
 def test_what_is_not_started_by_itself_is_left_out() -> None:

@@ -43,6 +43,7 @@ _ENTRIES = {
     "init": Entry(f"{_COMMANDS}.setup", "init", _SETUP, "Write a .runcept.toml from what is here."),
     "validate": Entry(f"{_COMMANDS}.setup", "validate", _SETUP, "Check the .runcept.toml."),
     "config": Entry(f"{_COMMANDS}.config", "config", _SETUP, "Settings: where they are, what is in force, the schema."),
+    "help": Entry(f"{_COMMANDS}.help", "help_", _SETUP, "The help of a command."),
     "completion": Entry(f"{_COMMANDS}.completion", "completion", _SETUP, "Completion for bash, zsh or fish."),
 }
 
@@ -81,8 +82,8 @@ def run(arguments: Sequence[str], surroundings: Surroundings) -> int:
     except BrokenPipeError:
         return _PIPE_CLOSED
     except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EIO, errno.EBADF}:
-            raise
+        if error.errno not in {errno.ENOSPC, errno.EIO, errno.EBADF} or error.filename is not None:
+            raise  # it is about a file, and not about what our output goes to
         invocation.tell(f"runcept: the output cannot be written: {error.strerror}")  # with --json as well: it is full
         return 1
 

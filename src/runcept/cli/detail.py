@@ -8,7 +8,7 @@ import msgspec
 
 from runcept.cli.invocation import Invocation
 from runcept.cli.layout import Cell, print_cells
-from runcept.cli.present import address, look, remark, short_path
+from runcept.cli.present import address, local_time, look, remark, short_path
 from runcept.cli.printable import printable
 from runcept.core.views import EnvironmentView, Health, ProcessView
 from runcept.units import format_duration, format_size
@@ -39,6 +39,7 @@ def print_detail(invocation: Invocation, view: ProcessView, owner: EnvironmentVi
 
 def _facts(view: ProcessView) -> Iterator[tuple[str, Cell]]:
     yield "reason", remark(view)
+    yield "hint", Cell(printable(view.hint, color=False))
     yield "pid", Cell("" if view.pid is None else str(view.pid))
     yield "run", Cell(_run(view))
     yield "started", Cell(_moment(view.started_at, view.uptime_seconds))
@@ -66,21 +67,12 @@ def _exit(view: ProcessView) -> str:
         how = f"killed by {view.exit_signal}"
     elif view.exit_code is not None:
         how = f"exit code {view.exit_code}"
-    return " at ".join(part for part in (how, _local(view.ended_at)) if part)
+    return " at ".join(part for part in (how, local_time(view.ended_at or "")) if part)
 
 
 def _moment(instant: str | None, seconds_ago: float | None) -> str:
     ago = "" if seconds_ago is None else f", {format_duration(seconds_ago)} ago"
-    return f"{_local(instant)}{ago}" if instant else ""
-
-
-def _local(instant: str | None) -> str:
-    """An instant as a clock on the wall here shows it."""
-    if instant is None:
-        return ""
-    from datetime import datetime
-
-    return datetime.fromisoformat(instant).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return f"{local_time(instant)}{ago}" if instant else ""
 
 
 def _tree(view: ProcessView) -> list[str]:

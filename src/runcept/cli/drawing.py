@@ -19,9 +19,15 @@ def error_console(invocation: Invocation) -> Console:
     return _console(invocation, invocation.error_color, error=True)
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave it to whoever runs the command: rich's own would end the process with a status of its choice."""
+        raise  # noqa: PLE0704  called where the BrokenPipeError was caught
+
+
 def _console(invocation: Invocation, color: bool, *, error: bool) -> Console:
     surroundings = invocation.surroundings
-    return Console(
+    return _Console(
         file=surroundings.stderr if error else surroundings.stdout,
         width=surroundings.width,
         force_terminal=True,

@@ -5,6 +5,7 @@ Knows no command. A command's callback gets the Invocation as its first argument
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any, NamedTuple
@@ -73,11 +74,19 @@ class _Ours(click.Command):
     def add_global_options(self) -> None:
         self.params.extend(_global_options())
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does; but every error tells of which command it is."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            error.ctx = error.ctx or ctx
+            raise
+
     def get_help_option(self, ctx: click.Context) -> click.Option | None:
         del ctx
         if self._help_option is None:
             self._help_option = click.Option(
-                ["--help"],
+                ["-h", "--help"],
                 is_flag=True,
                 is_eager=True,
                 expose_value=False,
@@ -153,9 +162,11 @@ class Group(_Ours, click.Group):
         name = args[0]
         found = self.get_command(ctx, name)
         if found is None and not ctx.resilient_parsing:
-            near = nearest(name, [*self.entries, *self.aliases])
+            options = [option for param in self.params for option in param.opts]
+            near = f"--{name}" if f"--{name}" in options else nearest(name, [*self.entries, *self.aliases])
             known = f"Did you mean {near}?" if near else f"See `{ctx.command_path} --help`."
-            raise UsageError(f"there is no command {name}", hint=known, command=name)
+            group = ctx.command_path.partition(" ")[2]
+            raise UsageError(f"there is no command {f'{group} {name}'.strip()}", hint=known, command=name)
         return name if found else None, found, args[1:]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -200,4 +211,14 @@ def usage_error(error: click.UsageError) -> UsageError:
         hint = f"Did you mean {near}?" if near else hint
     elif isinstance(error, click.MissingParameter) and error.param is not None:
         message = f"{path} needs {error.param.make_metavar(error.ctx)}" if error.ctx else message
+    elif isinstance(error, click.BadParameter) and error.param is not None:
+        message = f"{_called(error.param)}: {error.message}"
+    elif isinstance(error, click.BadOptionUsage):
+        message = f"{path} {message.removeprefix('Option ')}".replace(f"'{error.option_name}'", error.option_name)
+    elif extra := re.fullmatch(r"Got unexpected extra arguments? \((.*)\)", message):
+        message = f"{path} does not take {extra[1]}"
     return UsageError(message[:1].lower() + message[1:].rstrip("."), hint=hint)
+
+
+def _called(param: click.Parameter) -> str:
+    return max(param.opts, key=len) if isinstance(param, click.Option) else str(param.metavar or param.name)

@@ -144,7 +144,19 @@ class Invocation:
         """Whether the user answers yes; the question goes to stderr. Enter, or the end of input, is no."""
         self.surroundings.stderr.write(f"{question} [y/N] ")
         self.surroundings.stderr.flush()
-        return self.surroundings.stdin.readline().strip().lower() in {"y", "yes"}
+        try:
+            return self.surroundings.stdin.readline().strip().lower() in {"y", "yes"}
+        except KeyboardInterrupt:
+            self.tell("")  # the shell's prompt is to begin a line
+            raise
+
+    def nobody_reads(self) -> bool:
+        """Whether the pipe at stdout was closed: `logs -f | head -1` must not wait for another line to notice."""
+        from select import POLLERR, poll
+
+        watch = poll()
+        watch.register(self.surroundings.stdout.fileno(), 0)
+        return any(event & POLLERR for _, event in watch.poll(0))
 
     def report(self, error: RunceptError) -> int:
         """Say what went wrong, as contract §4 has it; gives the exit status."""
@@ -153,18 +165,36 @@ class Invocation:
             return error.exit_status
         self.surroundings.stdout.flush()
         paint_red = "red" if self.error_color else ""
-        self.tell(f"{paint('runcept:', paint_red)} {printable(error.message, color=False)}")
-        report = error.fields.get("report")
-        if isinstance(report, str) and report:
+        path = str(error.fields.get("path", ""))
+        sentence = printable(self._near(path, error.message), color=False)
+        self.tell(f"{paint('runcept:', paint_red)} {sentence}")
+        if report := self._problems(path, error):
             self.tell("\n" + "\n".join(printable(line, color=False) for line in report.rstrip("\n").split("\n")))
         elif error.hint:
             hint = paint("hint:", "cyan" if self.error_color else "")
             self.tell(f"  {hint} {printable(error.hint, color=False)}")
         if self.options.verbose:
             for key, value in {"code": error.code, **error.fields}.items():
-                if key != "report":
+                if key not in {"report", "problems"}:
                     self.tell(f"  {key}: {printable(str(value), color=False)}")
         return error.exit_status
+
+    def _near(self, path: str, sentence: str) -> str:
+        """The sentence with the path as one would type it here."""
+        from runcept.cli.present import near_path
+
+        near = near_path(path, self.surroundings.cwd, self.surroundings.environ.get("HOME"))
+        return sentence.replace(path, near) if len(path) > 1 else sentence
+
+    def _problems(self, path: str, error: RunceptError) -> str:
+        """The report of an invalid file, for the width of our terminal; empty for other errors."""
+        found = error.fields.get("problems")
+        if not isinstance(found, list) or not found:
+            return str(error.fields.get("report", ""))
+        from runcept.config.problems import report
+
+        room = {"width": self.surroundings.width} if self.surroundings.stderr_is_terminal else {}
+        return report(self._near(path, path), found, **room)
 
 
 def paint(text: str, color: str) -> str:

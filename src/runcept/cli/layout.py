@@ -1,12 +1,13 @@
 """Tables, laid out: for a pipe plain and stable, for a terminal as wide as it is. Imports rich only to draw.
 
 A pipe gets every column, aligned, with `-` where there is nothing. A terminal gets the columns that say something and
-fit, the most important first; a remark begins where its row has nothing more to say, or goes below if it is too long.
+fit, the most important first; long names are shortened in the middle; a remark begins where its row has nothing more
+to say, or goes below if it is too long.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Self
 from unicodedata import east_asian_width
 
@@ -22,6 +23,8 @@ _GAP = 2
 _SYMBOL = 2
 _INDENT = 4
 _NARROWEST_REMARK = 20  # columns, however narrow the terminal
+_SHORT, _SHORTEST = 16, 4
+"""To what width a text that always stays is shortened: before others are left out for it, and when all else failed."""
 
 
 class Cell(NamedTuple):
@@ -32,7 +35,7 @@ class Cell(NamedTuple):
 
 
 class Column(NamedTuple):
-    """`rank`: 0 always stays; else the highest goes first when the width does not suffice."""
+    """`rank`: 0 always stays, shortened in the middle; else the highest goes first when the width does not suffice."""
 
     title: str
     rank: int = 0
@@ -143,13 +146,13 @@ class _Fit(NamedTuple):
     @classmethod
     def of(cls, table: Table, width: int) -> Self:
         symbols = _SYMBOL if any(row.symbol.text for row in table.rows) else 0
-        shown = _fitting(table, width - symbols)
-        return cls(shown, {index: _natural(table, index) for index in shown}, symbols)
+        return cls(*_fitting(table, width - symbols), symbols)
 
     def padded(self, columns: Sequence[Column], symbol: Cell, cells: Sequence[Cell]) -> list[Cell]:
         """The symbol and the shown cells, each as wide as its column and the gap behind it."""
+        texts = {i: _shortened(cells[i].text, self.widths[i]) for i in self.shown}
         widened = [
-            Cell(_pad(cells[i].text, self.widths[i], columns[i].right) + " " * _GAP, cells[i].style) for i in self.shown
+            Cell(_pad(text, self.widths[i], columns[i].right) + " " * _GAP, cells[i].style) for i, text in texts.items()
         ]
         return [Cell(symbol.text.ljust(self.symbols), symbol.style), *widened]
 
@@ -172,19 +175,50 @@ def _drawn(table: Table, width: int, *, one_line_a_row: bool) -> Iterator[list[C
                 yield [Cell(" " * _INDENT), part]
 
 
-def _fitting(table: Table, width: int) -> list[int]:
-    """The columns to show: those that say something, less the least important until the rest fits."""
+def _fitting(table: Table, width: int) -> tuple[list[int], dict[int, int]]:
+    """The columns to show, and how wide: those that say something, less the least important until the rest fits."""
     shown = [
         index
         for index, column in enumerate(table.columns)
         if not column.rank or any(row.cells[index].text for row in table.rows)
     ]
-    while sum(_natural(table, index) + _GAP for index in shown) - _GAP > width:
-        least = max(shown, key=lambda index: (table.columns[index].rank, index))
+    widths = {index: _natural(table, index) for index in shown}
+    texts = [index for index in shown if not table.columns[index].rank]
+    _shorten(widths, texts, width, _SHORT)
+    while _total(widths) > width:
+        least = max(widths, key=lambda index: (table.columns[index].rank, index))
         if not table.columns[least].rank:
+            _shorten(widths, texts, width, _SHORTEST)
             break
-        shown.remove(least)
-    return shown
+        del widths[least]
+    return [*widths], widths
+
+
+def _total(widths: Mapping[int, int]) -> int:
+    return sum(each + _GAP for each in widths.values()) - _GAP
+
+
+def _shorten(widths: dict[int, int], texts: Sequence[int], width: int, least: int) -> None:
+    """Take from the widest of the texts, down to `least`, what is too much for the width."""
+    while (excess := _total(widths) - width) > 0:
+        widest = max(texts, key=lambda index: widths[index])
+        if widths[widest] <= least:
+            return
+        others = [widths[index] for index in texts if widths[index] < widths[widest]]
+        widths[widest] = max(least, widths[widest] - excess, max(others, default=0) - 1)
+
+
+def _shortened(text: str, width: int) -> str:
+    """Its beginning and its end, with an ellipsis between them, where it is wider."""
+    if width_of(text) <= width:
+        return text
+    return f"{_cut(text, width // 2)}…{_cut(text[::-1], (width - 1) // 2)[::-1]}"
+
+
+def _cut(text: str, width: int) -> str:
+    while width_of(text) > width:
+        text = text[:-1]
+    return text
 
 
 def _natural(table: Table, index: int) -> int:

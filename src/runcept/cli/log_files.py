@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from fnmatch import fnmatchcase
 
-from runcept.cli.project_names import declared
-from runcept.errors import ProcessNotFound
+from runcept.cli.project_names import declared, label
+from runcept.errors import LogNotReadable, ProcessNotFound
 from runcept.paths import PROCESS_NAME, log_path, logs_directory
 
-__all__ = ["chosen", "known"]
+__all__ = ["chosen", "known", "reading"]
 
 _SUFFIX = ".jsonl"
 _LOG = re.compile(PROCESS_NAME + re.escape(_SUFFIX))
@@ -24,17 +25,25 @@ def chosen(project: str, everybody: Sequence[str], names: Sequence[str]) -> dict
     """
     for name in names:
         if not any(fnmatchcase(each, name) for each in everybody):
-            raise ProcessNotFound(name, os.path.basename(project), [*everybody])
+            raise ProcessNotFound(name, label(project), project, [*everybody])
     meant = [each for each in everybody if not names or any(fnmatchcase(each, name) for name in names)]
     return {name: log_path(project, name) for name in meant}
 
 
 def known(project: str) -> list[str]:
-    """Processes of the project file, in its order, then others that have written once."""
+    """Processes of the project file, in its order, then others that have written once. Errors: LogNotReadable."""
     named = declared(project)
-    try:
-        files = os.listdir(logs_directory(project))
-    except (FileNotFoundError, NotADirectoryError):
-        files = []
+    directory = logs_directory(project)
+    with reading(directory):
+        files = os.listdir(directory) if os.path.lexists(directory) else []
     written = sorted(name.removesuffix(_SUFFIX) for name in files if _LOG.fullmatch(name))
     return [*named, *(name for name in written if name not in named)]
+
+
+@contextmanager
+def reading(place: str) -> Iterator[None]:
+    """What the system says against it while the `with` lasts becomes LogNotReadable, with the file or else `place`."""
+    try:
+        yield
+    except OSError as error:
+        raise LogNotReadable(str(error.filename or place), (error.strerror or str(error)).lower()) from error

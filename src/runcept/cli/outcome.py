@@ -11,14 +11,14 @@ from runcept.api.messages import KillAll, Outcome, Processes, Status, Waiting
 from runcept.cli.invocation import Invocation
 from runcept.cli.layout import Cell, Column, Row, Table, print_cells
 from runcept.cli.present import address, look, remark
+from runcept.cli.printable import printable
 from runcept.cli.progress import Key, Progress, key_of, watching
 from runcept.core.views import EnvironmentView, ProcessView, State
-from runcept.errors import Interrupted
+from runcept.errors import Interrupted, TimedOut
 from runcept.units import format_duration, parse_instant
 
 __all__ = ["DOWN", "UP", "Direction", "perform"]
 
-_TIMED_OUT = 124
 _COLUMNS = (Column("NAME"), Column("STATE"), Column("TIME", 1, right=True))
 _TROUBLED = {State.FAILED, State.BACKOFF, State.STARTING}
 
@@ -29,6 +29,9 @@ class Direction(NamedTuple):
     words: dict[State, str]
     """What a process is called that has arrived."""
     nothing: str
+    late: str
+    """What was not reached when the time was up, and what happens all the same."""
+    goes_on: str
     interrupted: str
     hint: str
 
@@ -36,12 +39,16 @@ class Direction(NamedTuple):
 UP = Direction(
     words={State.RUNNING: "ready", State.EXITED: "done"},
     nothing="nothing to start",
+    late="not ready",
+    goes_on="it goes on starting",
     interrupted="interrupted; what was started goes on running",
     hint="`runcept status` shows it, `runcept deactivate` stops it.",
 )
 DOWN = Direction(
     words={State.STOPPED: "stopped", State.EXITED: "stopped", State.FAILED: "stopped"},
     nothing="nothing was running",
+    late="not stopped",
+    goes_on="it goes on stopping",
     interrupted="interrupted; what was told to stop goes on stopping",
     hint="`runcept status` shows how far it is.",
 )
@@ -63,9 +70,10 @@ def perform(invocation: Invocation, method: str, params: Waiting | KillAll, dire
         invocation.print_json(outcome)
     else:
         concerned = [view for view in outcome.processes if _is_concerned(view, direction, up_before)]
-        _print(invocation, concerned, direction, progress, asked_at)
+        _print(invocation, concerned, direction, progress, asked_at, ok=outcome.ok)
     if isinstance(outcome, Outcome) and outcome.timed_out:
-        return _TIMED_OUT
+        late = TimedOut(direction.late, params.timeout, direction.goes_on)
+        return late.exit_status if invocation.options.json else invocation.report(late)
     return 0 if outcome.ok else 1
 
 
@@ -87,32 +95,45 @@ def _is_concerned(view: ProcessView, direction: Direction, up_before: set[Key]) 
 
 
 def _print(
-    invocation: Invocation, concerned: Sequence[ProcessView], direction: Direction, progress: Progress, asked_at: float
+    invocation: Invocation,
+    concerned: Sequence[ProcessView],
+    direction: Direction,
+    progress: Progress,
+    asked_at: float,
+    *,
+    ok: bool,
 ) -> None:
     several = len({view.environment for view in concerned}) > 1
+    if invocation.options.quiet:
+        concerned = [] if ok else [view for view in concerned if view.state not in direction.words]
     rows = [_row(view, direction, progress, asked_at, several=several) for view in concerned]
+    Table(_COLUMNS, rows, titles=False).print(invocation)
+    for hint in dict.fromkeys(view.hint for view in concerned if view.hint):
+        print_cells(invocation, [Cell("  hint: ", "cyan"), Cell(printable(hint, color=False))], plain="")
+    spoke = direction is UP and _print_last_words(
+        invocation, [view for view in concerned if view.run is not None and view.state in _TROUBLED]
+    )
     if not invocation.options.quiet:
-        Table(_COLUMNS, rows, titles=False).print(invocation)
-    if direction is UP:
-        _print_last_words(invocation, [view for view in concerned if view.run is not None and view.state in _TROUBLED])
-    if not invocation.options.quiet:
+        if spoke:
+            invocation.print()
         _print_summary(invocation, rows, direction, progress.elapsed)
 
 
-def _print_last_words(invocation: Invocation, troubled: Sequence[ProcessView]) -> None:
-    if troubled:
-        from runcept.cli.last_words import print_last_words  # reads logs: only where something went wrong
+def _print_last_words(invocation: Invocation, troubled: Sequence[ProcessView]) -> bool:
+    if not troubled:
+        return False
+    from runcept.cli.last_words import print_last_words  # reads logs: only where something went wrong
 
-        for view in troubled:
-            print_last_words(invocation, view)
+    spoke = [print_last_words(invocation, view) for view in troubled]
+    return any(spoke)
 
 
 def _row(view: ProcessView, direction: Direction, progress: Progress, asked_at: float, *, several: bool) -> Row:
     shown = look(view)
     arrived = view.state in direction.words
     before = direction is UP and arrived and view.started_at is not None and parse_instant(view.started_at) < asked_at
-    word = "running" if before else direction.words.get(view.state, view.state.value)
-    took = progress.since.get(key_of(view)) if arrived else None
+    word = "running" if before and view.state is State.RUNNING else direction.words.get(view.state, view.state.value)
+    took = progress.since.get(key_of(view)) if arrived and not before else None
     beside = Cell(address(view), "cyan") if arrived and direction is UP else remark(view)
     if arrived and direction is DOWN:
         beside = Cell("")
@@ -127,7 +148,8 @@ def _print_summary(invocation: Invocation, rows: Sequence[Row], direction: Direc
     if not rows:
         invocation.print(direction.nothing)
         return
-    words = [row.cells[1] for row in rows]
-    counts = [Cell(f"{words.count(word)} {word.text}", word.style) for word in dict.fromkeys(words)]
+    words = [row.cells[1].text for row in rows]
+    styles = {row.cells[1].text: row.cells[1].style for row in reversed(rows)}
+    counts = [Cell(f"{words.count(word)} {word}", styles[word]) for word in dict.fromkeys(words)]
     parts = [part for count in counts for part in (Cell(", ", "dim"), count)][1:]
     print_cells(invocation, [*parts, Cell(f" in {format_duration(elapsed)}", "dim")], plain="")

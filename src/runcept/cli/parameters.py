@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -25,10 +26,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def complete_environment(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[Any]:
-    """What -e may be: an environment or a directory."""
+    """What -e may be: an environment or a directory.
+
+    Directories come first: click's script for bash forgets what it was told before them.
+    """
     from runcept.cli import complete
 
-    return [*complete.environments(ctx, incomplete), *complete.directories(incomplete)]
+    return [*complete.directories(incomplete), *complete.environments(ctx, incomplete)]
 
 
 def _complete_name(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[Any]:
@@ -40,7 +44,7 @@ def _complete_name(ctx: click.Context, _: click.Parameter, incomplete: str) -> l
 def _complete_path_or_name(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[Any]:
     from runcept.cli import complete
 
-    return [*complete.processes(ctx, incomplete), *complete.directories(incomplete)]
+    return [*complete.directories(incomplete), *complete.processes(ctx, incomplete)]
 
 
 def _to_seconds(_: click.Context, __: click.Parameter, value: str) -> float:
@@ -48,6 +52,12 @@ def _to_seconds(_: click.Context, __: click.Parameter, value: str) -> float:
         return duration(value)
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
+
+
+def _to_count(_: click.Context, __: click.Parameter, value: str) -> int:
+    if not re.fullmatch("[0-9]{1,9}", value):
+        raise click.BadParameter(f"{value!r} is not a number of lines")
+    return int(value)
 
 
 def timeout_option(function: F) -> F:
@@ -68,8 +78,8 @@ def lines_option(default: int) -> Callable[[F], F]:
     return click.option(
         "-n",
         "--lines",
-        type=click.IntRange(min=0),
-        default=default,
+        callback=_to_count,
+        default=str(default),
         show_default=True,
         metavar="N",
         help="How many of the last lines.",

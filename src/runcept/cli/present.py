@@ -10,7 +10,18 @@ from runcept.cli.layout import Cell, Column, Row, Table
 from runcept.core.views import EnvironmentView, Health, ProcessView, State
 from runcept.units import format_duration, format_size
 
-__all__ = ["Look", "address", "counted", "environment_line", "look", "process_table", "remark", "short_path"]
+__all__ = [
+    "Look",
+    "address",
+    "counted",
+    "environment_line",
+    "local_time",
+    "look",
+    "near_path",
+    "process_table",
+    "remark",
+    "short_path",
+]
 
 
 class Look(NamedTuple):
@@ -60,6 +71,21 @@ def short_path(path: str, home: str | None) -> str:
     if home and home != "/" and (path == home or path.startswith(home.rstrip("/") + os.sep)):
         return "~" + path[len(home.rstrip("/")) :]
     return path
+
+
+def near_path(path: str, cwd: str, home: str | None) -> str:
+    """The path as one would type it here: from the working directory on where it is below that."""
+    return os.path.relpath(path, cwd) if path.startswith(cwd.rstrip("/") + os.sep) else short_path(path, home)
+
+
+def local_time(instant: str) -> str:
+    """An instant as a clock on the wall here shows it; what is none, as it is."""
+    from datetime import datetime
+
+    try:
+        return datetime.fromisoformat(instant).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    except ValueError:
+        return instant
 
 
 def counted(views: Iterable[ProcessView]) -> list[Cell]:

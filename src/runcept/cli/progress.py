@@ -97,6 +97,7 @@ def watching(invocation: Invocation, title: str) -> Iterator[Progress]:
     from runcept.cli.drawing import error_console
 
     console = error_console(invocation)
+    console.width = max(console.width - len("^C"), 1)  # the terminal's echo of it must not make a line wrap
     live = Live(
         get_renderable=lambda: progress.render(console.width, max(console.height - 4, 3)),
         console=console,

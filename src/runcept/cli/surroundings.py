@@ -6,6 +6,7 @@ No command looks at `os.getcwd()`, `os.environ` or `sys.stdout` by itself, so th
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Self, TextIO, cast
 __all__ = ["DEFAULT_WIDTH", "Surroundings"]
 
 DEFAULT_WIDTH = 80
+_COLUMNS = re.compile("[1-9][0-9]{0,4}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +88,8 @@ def _stream(stream: TextIO | None, descriptor: int, mode: str) -> TextIO:
 
 
 def _width(environ: Mapping[str, str]) -> int:
-    if environ.get("COLUMNS", "").isdigit() and int(environ["COLUMNS"]) > 0:
-        return int(environ["COLUMNS"])
+    if _COLUMNS.fullmatch(wanted := environ.get("COLUMNS", "")):
+        return int(wanted)
     for descriptor in (1, 2):
         try:
             return os.get_terminal_size(descriptor).columns or DEFAULT_WIDTH

@@ -15,7 +15,16 @@ from runcept.cli.project_names import declared
 from runcept.errors import ProjectNotFound, UsageError
 from runcept.paths import PROJECT_FILE
 
-__all__ = ["Target", "current", "of_arguments", "of_path", "project_directory", "project_or_place"]
+__all__ = [
+    "Target",
+    "current",
+    "is_process",
+    "of_arguments",
+    "of_environment",
+    "of_path",
+    "project_directory",
+    "project_or_place",
+]
 
 
 class Target(NamedTuple):
@@ -25,14 +34,22 @@ class Target(NamedTuple):
     names: list[str]
 
 
-def current(invocation: Invocation) -> str:
-    """The environment that -e names, else that of the working directory. Errors: ProjectNotFound."""
+def current(invocation: Invocation, *, present: bool = False) -> str:
+    """The environment that -e names, else that of the working directory; with `present`, one with its project file.
+
+    Errors: ProjectNotFound, UsageError.
+    """
     named = invocation.options.environment
     if named is None:
-        return project_directory(invocation, ".")
+        return project_directory(invocation, ".") if present else _project_around(invocation)
+    return of_environment(invocation, named)
+
+
+def of_environment(invocation: Invocation, named: str) -> str:
+    """What -e takes: a path, or else a name for the daemon. Errors: ProjectNotFound, UsageError."""
     if "/" in named:
         return project_or_place(invocation, named)
-    if os.path.exists(invocation.surroundings.path(named)):
+    if os.path.exists(_place(invocation, named)):
         try:
             return project_directory(invocation, named)
         except ProjectNotFound:  # a directory that happens to be called like an environment elsewhere
@@ -50,7 +67,7 @@ def of_arguments(invocation: Invocation, arguments: Sequence[str], *, present: b
     if len(paths) > 1:
         raise UsageError(f"{paths[0]} and {paths[1]} are two projects", hint="Give one path; the rest are names.")
     if not paths:
-        return Target(current(invocation), names)
+        return Target(current(invocation, present=present), names)
     find = project_directory if present else project_or_place
     found = find(invocation, paths[0])
     if "/" not in paths[0] and paths[0] in declared(found) and not invocation.options.json:
@@ -59,10 +76,10 @@ def of_arguments(invocation: Invocation, arguments: Sequence[str], *, present: b
     return Target(found, names)
 
 
-def of_path(invocation: Invocation, path: str | None) -> str:
+def of_path(invocation: Invocation, path: str | None, *, present: bool = False) -> str:
     """The environment of a `[PATH]` argument; without one, the current one. Errors: ProjectNotFound, UsageError."""
     if path is None:
-        return current(invocation)
+        return current(invocation, present=present)
     if invocation.options.environment is not None:
         raise UsageError(f"{path} and -e {invocation.options.environment} are two projects", hint="Give one of them.")
     return project_or_place(invocation, path)
@@ -72,9 +89,9 @@ def project_directory(invocation: Invocation, path: str) -> str:
     """The directory of the project that `path` is, or lies in. Errors: ProjectNotFound."""
     from runcept.config.discovery import find_project
 
-    place = invocation.surroundings.path(path)
+    place = _place(invocation, path)
     if not os.path.lexists(place):  # a typing error must not act on the project around it
-        raise ProjectNotFound(place, upwards=False)
+        raise ProjectNotFound(os.path.normpath(place), upwards=False)
     return find_project(place)
 
 
@@ -83,10 +100,44 @@ def project_or_place(invocation: Invocation, path: str) -> str:
     try:
         return project_directory(invocation, path)
     except ProjectNotFound:
-        place = os.path.realpath(invocation.surroundings.path(path))
-        if os.path.exists(place) and not os.path.isdir(os.path.join(place, ".runcept")):
+        place = os.path.realpath(_place(invocation, path))
+        if os.path.exists(place) and not _was_project(place):
             raise
         return place
+
+
+def _project_around(invocation: Invocation) -> str:
+    """The project of the working directory; else the nearest place upwards that was one, and may still run."""
+    try:
+        return project_directory(invocation, ".")
+    except ProjectNotFound:
+        place = os.path.realpath(invocation.surroundings.cwd)
+        while not _was_project(place):
+            if place == os.path.dirname(place):
+                raise
+            place = os.path.dirname(place)
+        return place
+
+
+def _was_project(place: str) -> bool:
+    """Whether something of it has run. The home of a user is none, although a `.runcept` of ours is in it."""
+    return os.path.isfile(os.path.join(place, ".runcept", ".gitignore"))
+
+
+def _place(invocation: Invocation, path: str) -> str:
+    if not path:  # of a variable that is not set, mostly: that is not the project here
+        raise UsageError("an empty argument names nothing", hint="Is a variable of the shell empty?")
+    return invocation.surroundings.path(path)
+
+
+def is_process(invocation: Invocation, argument: str) -> bool:
+    """Whether it is no place here, but a process of the project around us: a name where a path was expected."""
+    if "/" in argument or os.path.lexists(_place(invocation, argument)):
+        return False
+    try:
+        return argument in declared(project_directory(invocation, "."))
+    except ProjectNotFound:
+        return False
 
 
 def _is_path(invocation: Invocation, argument: str) -> bool:
@@ -96,4 +147,4 @@ def _is_path(invocation: Invocation, argument: str) -> bool:
         return True
     if invocation.options.environment is not None:
         return False
-    return argument == PROJECT_FILE or os.path.isdir(invocation.surroundings.path(argument))
+    return argument == PROJECT_FILE or os.path.isdir(_place(invocation, argument))

@@ -41,8 +41,12 @@ def ensure_daemon(home: str, environ: Mapping[str, str] = os.environ) -> Connect
     ensure_home(home)
     if connection := Connection.if_running(home):
         return connection
-    with _start_lock(home) as answered:
-        return answered or Connection.if_running(home) or _start(home, environ)
+    try:
+        with _start_lock(home) as answered:
+            return answered or Connection.if_running(home) or _start(home, environ)
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        raise DaemonStartFailed(f"{(error.strerror or str(error)).lower()}{where}", stderr_path(home)) from error
 
 
 def is_held(home: str) -> bool:

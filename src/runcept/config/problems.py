@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from textwrap import wrap
+from typing import Any, NamedTuple
 
 from runcept.core.secrets import mask
 
-__all__ = ["LIMIT", "Enough", "Path", "Place", "Problem", "Problems", "Span", "Wrong", "render"]
+__all__ = ["LIMIT", "Enough", "Path", "Place", "Problem", "Problems", "Span", "Wrong", "facts", "report"]
 
 Path = tuple[str | int, ...]
 """Where a value is in the parsed file: ("process", 1, "depends_on", 0)."""
@@ -16,7 +17,8 @@ Path = tuple[str | int, ...]
 LIMIT = 100
 """Problems of one file that are collected; a file with more is not a project file at all."""
 
-_WIDTH = 160  # columns of the offending line that are shown
+_WIDTH = 160  # characters of the offending line that are kept
+_INDENT = 2
 _SENTENCE = 1000  # characters of a message or a hint
 
 
@@ -89,31 +91,32 @@ def _short(text: str) -> str:
     return text if len(text) <= _SENTENCE else f"{text[:_SENTENCE]}…"
 
 
-def render(
-    file: str, text: str, problems: Sequence[tuple[Problem, Span]], first_lines: Mapping[Path, int]
-) -> tuple[list[dict[str, object]], str]:
-    """The problems as facts for a script, and as the report for a person, both in the order of the file.
+def facts(
+    text: str, problems: Sequence[tuple[Problem, Span]], first_lines: Mapping[Path, int]
+) -> list[dict[str, object]]:
+    """The problems of a file as facts for a script and for `report`, in the order of the file.
 
-    A fact is `{"line", "column", "message", "hint"}`, counted from 1 in lines and characters. In the report each
-    problem is `FILE:LINE:COLUMN: message`, the line, a caret under the place, and `hint: …` where there is one.
+    A fact is `{"line", "column", "width", "message", "hint", "excerpt", "place"}`: line and column counted from 1,
+    the width in characters; `excerpt` is the line, or what is around the place in a long one, and `place` where it is
+    in that, counted from 0.
     """
     lines = text.split("\n")
-    facts: list[dict[str, object]] = []
-    report: list[str] = []
+    found: list[dict[str, object]] = []
     for problem, span in sorted(problems, key=lambda pair: pair[1]):
-        hint = _hint(problem, first_lines)
-        facts.append({"line": span.line, "column": span.column, "message": problem.message, "hint": hint})
-        shown, caret = _excerpt(mask(lines[span.line - 1], keep_width=True), span)
-        report += [
-            f"{_printable(file)}:{span.line}:{span.column}: {_printable(problem.message)}",
-            f"  {shown}",
-            f"  {caret}",
-        ]
-        if hint:
-            report.append(f"hint: {_printable(hint)}")
-    if len(problems) >= LIMIT:
-        report.append(f"Only the first {LIMIT} problems are shown.")
-    return facts, "\n".join(report)
+        line = mask(lines[span.line - 1], keep_width=True)
+        start = max(0, span.column - 1 - _WIDTH // 2) if len(line) > _WIDTH else 0
+        found.append(
+            {
+                "line": span.line,
+                "column": span.column,
+                "width": span.width,
+                "message": problem.message,
+                "hint": _hint(problem, first_lines),
+                "excerpt": line[start : start + _WIDTH],
+                "place": span.column - 1 - start,
+            }
+        )
+    return found
 
 
 def _hint(problem: Problem, first_lines: Mapping[Path, int]) -> str:
@@ -122,14 +125,49 @@ def _hint(problem: Problem, first_lines: Mapping[Path, int]) -> str:
     return f"{problem.hint} The first is on line {first_lines[problem.related]}.".strip()
 
 
-def _excerpt(line: str, span: Span) -> tuple[str, str]:
-    """The line around the place, and the caret line below it: tabs kept, wide characters counted as two."""
-    start = max(0, span.column - 1 - _WIDTH // 2) if len(line) > _WIDTH else 0
-    shown = line[start : start + _WIDTH]
-    before = shown[: span.column - 1 - start]
-    marked = shown[len(before) : len(before) + span.width]
+def report(file: str, found: Sequence[Mapping[str, Any]], width: int = _INDENT + _WIDTH) -> str:
+    """What `facts` gave, for a person with so many columns; `file` as it is to be called.
+
+    Each problem is `FILE:LINE:COLUMN: message`, the line, a caret under the place, and `hint: …` where there is one.
+    """
+    said: list[str] = []
+    for each in found:
+        shown, caret = _excerpt(each["excerpt"], each["place"], each["width"], max(width - _INDENT, 2 * _INDENT))
+        said.append(f"{file}:{each['line']}:{each['column']}: {_printable(each['message'])}")
+        said += [f"{' ' * _INDENT}{shown}".rstrip(), f"{' ' * _INDENT}{caret}"]
+        if each["hint"]:
+            hint = f"hint: {_printable(each['hint'])}"
+            said += wrap(hint, width, subsequent_indent=" " * len("hint: "), break_long_words=False)
+    if len(found) >= LIMIT:
+        said.append(f"Only the first {LIMIT} problems are shown.")
+    return "\n".join(said)
+
+
+def _excerpt(line: str, place: int, width: int, room: int) -> tuple[str, str]:
+    """So much of the line around the place as there is room for, and the caret line below it.
+
+    Tabs are kept, wide characters counted as two.
+    """
+    before, marked, after = line[:place], line[place : place + width], line[place + width :]
+    if _wide(line) > room:
+        before = _cut(before[::-1], room // 2)[::-1]
+        marked = _cut(marked, room - _wide(before))
+        after = _cut(after, room - _wide(before + marked))
     indent = "".join("\t" if character == "\t" else " " * _columns(character) for character in before)
-    return _printable(shown), indent + "^" * max(1, sum(map(_columns, marked)))
+    return _printable(before + marked + after), indent + "^" * max(1, _wide(marked))
+
+
+def _cut(text: str, room: int) -> str:
+    """The text, or its beginning and an ellipsis."""
+    if _wide(text) <= room:
+        return text
+    while text and _wide(text) >= room:
+        text = text[:-1]
+    return f"{text}…" if room else ""
+
+
+def _wide(text: str) -> int:
+    return sum(map(_columns, text))
 
 
 def _columns(character: str) -> int:

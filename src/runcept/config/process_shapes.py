@@ -83,7 +83,8 @@ def _read_ports(value: object, place: Place) -> tuple[int, ...] | str:
     if isinstance(value, int) and not isinstance(value, bool):
         raise expected('a list of ports or "auto"', value, f"Write [{value}].")
     if not isinstance(value, list):
-        raise expected('a list of ports or "auto"', value)
+        is_number = isinstance(value, str) and value.strip().isdecimal() and value.isascii()
+        raise expected('a list of ports or "auto"', value, f"Write [{str(value).strip()}]." if is_number else "")
     found: tuple[int, ...] = list_of(_port, unique=True).read(value, place)
     return found
 
@@ -98,6 +99,9 @@ ports = Shape(
 def _read_signal(value: object, place: Place) -> str:
     from signal import Signals
 
+    numbers = {str(number.value): number.name for number in Signals}
+    if not isinstance(value, bool) and str(value) in numbers:
+        raise Wrong(f"a signal is written by its name, not as {value!r}", f'Write "{numbers[str(value)]}".')
     given = read_text(value, place).upper()
     full = given if given.startswith("SIG") else f"SIG{given}"
     if full not in Signals.__members__:
@@ -106,4 +110,4 @@ def _read_signal(value: object, place: Place) -> str:
     return Signals[full].name
 
 
-signal_name = Shape("signal", {"type": "string", "pattern": "^([sS][iI][gG])?[A-Za-z0-9+-]+$"}, _read_signal)
+signal_name = Shape("signal", {"type": "string", "pattern": "^([sS][iI][gG])?[A-Za-z][A-Za-z0-9+-]*$"}, _read_signal)

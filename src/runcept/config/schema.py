@@ -215,7 +215,7 @@ _PROCESS_KEYS = (
         s.boolean,
         "false: started only by name, or because another process depends on it.",
         default=True,
-        mistaken_for=("auto_start", "enabled", "disabled"),
+        mistaken_for=("auto_start", "enabled"),
     ),
     Key(
         "kind",
@@ -262,6 +262,13 @@ SETTINGS = Table(
 )
 
 
+def _read_project(value: object, place: Place) -> Any:
+    """What `[project]` holds."""
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        raise Wrong("there is one project, and it is written [project], with one bracket")
+    return PROJECT.read(value, place)
+
+
 def _read_processes(value: object, place: Place) -> Any:
     """What each `[[process]]` holds, with words of its own for what is no such thing."""
     if isinstance(value, dict):
@@ -276,12 +283,20 @@ _PROCESSES = s.list_of(table_or(PROCESS), in_place_of_wrong={})
 FILE = Table(
     "the file",
     (
-        Key("project", table_or(PROJECT), "What all processes share.", required=True, mistaken_for=("environment",)),
+        Key(
+            "project",
+            Shape("table", table_or(PROJECT).schema, _read_project),
+            "What all processes share.",
+            required=True,
+            written="[project]",
+            mistaken_for=("environment",),
+        ),
         Key(
             "process",
             Shape("tables", _PROCESSES.schema, _read_processes),
             "The programs that make up the project.",
             [],
+            written="[[process]]",
             mistaken_for=("processes", "proc", "procs", "service", "services", "task", "tasks"),
         ),
     ),

@@ -25,6 +25,8 @@ class Key(msgspec.Struct, frozen=True):
     default_note: str = ""
     """What the default depends on, where it is no value."""
     required: bool = False
+    written: str = ""
+    """How it stands in a file, where it is a table of its own and not `name = value`."""
     mistaken_for: tuple[str, ...] = ()
     """What other tools, or haste, call it; only used to guess what was meant."""
 
@@ -51,7 +53,8 @@ class Table(msgspec.Struct, frozen=True):
                 if content is not WRONG:
                     found[key.name] = content
             elif key.required:
-                place.problem(f"{self._called(value)} has no {key.name}", f"Add {key.name} = …", at_key=True)
+                add = f"Add {key.written} and in it name = …" if key.written else f"Add {key.name} = …"
+                place.problem(f"{self._called(value)} has no {key.name}", add, at_key=True)
         return found
 
     def defaults(self) -> dict[str, Any]:
@@ -80,7 +83,7 @@ class Table(msgspec.Struct, frozen=True):
 
 def _meant(name: str, keys: Iterable[Key]) -> str | None:
     plain = name.lower().replace("-", "_")
-    return next((key.name for key in keys if plain == key.name or plain in key.mistaken_for), None)
+    return next((key.written or key.name for key in keys if plain == key.name or plain in key.mistaken_for), None)
 
 
 def table_schema(table: Table) -> dict[str, Any]:

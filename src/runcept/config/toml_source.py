@@ -10,7 +10,8 @@ import tomllib
 from collections.abc import Callable, Sequence
 from typing import Any, Self, TypeVar
 
-from runcept.config.problems import Enough, Path, Place, Problem, Problems, Span, render
+from runcept.config.problems import Enough, Path, Place, Problem, Problems, Span, facts, report
+from runcept.config.toml_errors import explained
 from runcept.errors import ConfigInvalid, ConfigUnreadable
 
 __all__ = ["MAX_BYTES", "TomlSource", "WrittenFloat", "read_text", "read_toml"]
@@ -23,13 +24,7 @@ MAX_BYTES = 1024 * 1024
 _TOML_PLACE = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)$")
 _KEY_PARTS_MAX = 64  # tomllib takes time and memory in the square of a dotted key's parts: 100 s for 600 KB
 _DOTTED = re.compile(rf"(?<![\w\"'-])(?:[\w\"'-]++[ \t]*+\.[ \t]*+){{{_KEY_PARTS_MAX}}}")
-_SYNTAX_HINTS = {
-    "Invalid value": 'A text value needs quotes: key = "value".',
-    "Cannot overwrite a value": "The key is set twice.",
-    "Expected '=' after a key in a key/value pair": "A line is `key = value`, `[table]` or `[[process]]`.",
-    "Invalid statement": "A line is `key = value`, `[table]` or `[[process]]`.",
-    "Unescaped '\\' in a string": "Write \\\\ for a backslash, or use single quotes.",
-}
+_DIGITS = re.compile(r"[0-9][0-9_]{4300,}")
 
 
 class WrittenFloat(float):
@@ -71,13 +66,13 @@ class TomlSource:
         return self._invalid(found, {path: positions.find(path).line for path in related})
 
     def _invalid(self, found: list[tuple[Problem, Span]], first_lines: dict[Path, int]) -> ConfigInvalid:
-        facts, report = render(self.path, self.text, found, first_lines)
-        return ConfigInvalid(self.path, facts, report)
+        problems = facts(self.text, found, first_lines)
+        return ConfigInvalid(self.path, problems, report(self.path, problems))
 
     def _parse(self) -> dict[str, Any]:
         for number, line in enumerate(self.text.split("\n"), 1):
             if line.count(".") >= _KEY_PARTS_MAX and (chain := _DOTTED.search(line)):
-                raise self._syntax(f"a key of more than {_KEY_PARTS_MAX} parts", Span(number, chain.start() + 1))
+                raise self._syntax(f"a key of more than {_KEY_PARTS_MAX} parts", "", Span(number, chain.start() + 1))
         try:
             return tomllib.loads(self.text, parse_float=WrittenFloat)
         except tomllib.TOMLDecodeError as error:
@@ -85,13 +80,21 @@ class TomlSource:
             place = _TOML_PLACE.search(message)
             message = message[: place.start()] if place else message
             span = Span(int(place[1]), int(place[2])) if place and place[1] else self._end()
-            raise self._syntax(message, span, _SYNTAX_HINTS.get(message, "")) from error
+            line = self.text.split("\n")[span.line - 1]
+            raise self._syntax(*explained(message, line, span.column), span) from error
         except RecursionError as error:
-            raise self._syntax("values are nested too deeply", Span(1, 1)) from error
+            raise self._syntax("values are nested too deeply", "", Span(1, 1)) from error
         except ValueError as error:  # an integer of more digits than Python converts
-            raise self._syntax(str(error).partition(";")[0], Span(1, 1)) from error
+            raise self._syntax(*explained(str(error)), self._many_digits()) from error
 
-    def _syntax(self, message: str, span: Span, hint: str = "") -> ConfigInvalid:
+    def _many_digits(self) -> Span:
+        """The first number that is too long for Python."""
+        for number, line in enumerate(self.text.split("\n"), 1):
+            if found := _DIGITS.search(line):
+                return Span(number, found.start() + 1, len(found[0]))
+        return Span(1, 1)
+
+    def _syntax(self, message: str, hint: str, span: Span) -> ConfigInvalid:
         return self._invalid([(Problem((), f"not valid TOML: {message}", hint), span)], {})
 
     def _end(self) -> Span:

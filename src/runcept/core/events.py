@@ -104,6 +104,8 @@ class SpawnFailed(msgspec.Struct, frozen=True):
     at: float
     is_final: bool = False
     """Another try would not help: a person has to do something."""
+    hint: str = ""
+    """What a person can do."""
 
 
 class Exited(msgspec.Struct, frozen=True):

@@ -20,6 +20,8 @@ class Life(msgspec.Struct, kw_only=True):
     name: str
     state: State = State.STOPPED
     reason: str = "never started"
+    hint: str = ""
+    """What a person can do about the reason, where it is an error that has one."""
     wanted: bool = False
     """Somebody wants it to run, and has not been told that it will not."""
     restarting: bool = False

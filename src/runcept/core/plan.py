@@ -57,7 +57,7 @@ class Plan:
         for pattern in patterns:
             matches = [name for name in known if name == pattern] or [n for n in known if fnmatchcase(n, pattern)]
             if not matches:
-                raise ProcessNotFound(pattern, self.project.path, known)
+                raise ProcessNotFound(pattern, self.project.name, self.project.path, known)
             chosen.update(matches)
         return self.sort(chosen)
 

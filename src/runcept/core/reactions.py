@@ -63,7 +63,7 @@ class Context(msgspec.Struct, frozen=True):
 
 
 def _enter(life: Life, state: State, reason: str, deadline: float | None = None) -> None:
-    life.state, life.reason, life.deadline = state, reason, deadline
+    life.state, life.reason, life.hint, life.deadline = state, reason, "", deadline
 
 
 # ------------------------------------------------------------------------------------------------ requests
@@ -116,7 +116,7 @@ def rest(life: Life, event: ev.StopRequested, context: Context) -> Effects:
     life.wanted = life.restarting = False
     if before is State.STOPPED:
         return []
-    last = f" (before that: {life.reason})" if before is State.FAILED else ""
+    last = f"; before that: {life.reason}" if before is State.FAILED else ""
     _enter(life, State.STOPPED, event.reason + last)
     return [Record(life.name, "stopped", life.reason)]
 
@@ -147,7 +147,7 @@ def spawn(life: Life, event: ev.StartAllowed, context: Context) -> Effects:
     life.started_at, life.ended_at, life.health, life.ports = None, None, Health.NONE, ()
     life.ready = life.restarting = life.kill = False
     life.stopping_for = ""
-    _enter(life, State.STARTING, "is being started")
+    _enter(life, State.STARTING, "its command is being executed")
     return [Record(life.name, "starting", f"run {life.run}", {"run": life.run}), Spawn(life.name, life.run)]
 
 
@@ -261,11 +261,14 @@ def _kill(life: Life, reason: str) -> Effects:
 def not_started(life: Life, event: ev.SpawnFailed, context: Context) -> Effects:
     """There will be no pid."""
     life.ended_at = event.at
+    is_final = False
     if life.state is State.STARTING:
         life.stopping_for, life.exit_reason = "ended", event.reason
-        if event.is_final and not life.restarting and life.wanted:
-            return [Release(life.name, life.run), *_failed(life, event.reason)]
-    return _over(life, context)
+        is_final = event.is_final and not life.restarting and life.wanted
+    effects = [Release(life.name, life.run), *_failed(life, event.reason)] if is_final else _over(life, context)
+    if life.state in {State.FAILED, State.BACKOFF}:
+        life.hint = event.hint
+    return effects
 
 
 def ended(life: Life, event: ev.Exited, context: Context) -> Effects:

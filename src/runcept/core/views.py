@@ -31,6 +31,8 @@ class ProcessView(msgspec.Struct, frozen=True):
     health: Health = Health.NONE
     reason: str | None = None
     """One sentence to act on; null only while running and healthy."""
+    hint: str = ""
+    """What can be done about the reason, where something could not be started; else empty."""
     pid: int | None = None
     run: int | None = None
     """Number of its last run, counted from 1; null before the first."""
@@ -112,6 +114,7 @@ def process_view(
         state=life.state,
         health=life.health if alive or process.health_check is None else Health.UNKNOWN,
         reason=life.reason or None,
+        hint=life.hint,
         pid=life.pid,
         run=life.run or None,
         restarts=life.restarts,

@@ -26,10 +26,18 @@ from runcept.daemon.engine import Engine
 from runcept.daemon.environment import Environment
 from runcept.daemon.surroundings import Holder, child_environ, choose_ports
 from runcept.database.queries import Database
-from runcept.errors import KeeperLost, LogNotReadable, NoDescriptorLeft, PortTaken, PreviousRunLives, RunceptError
+from runcept.errors import (
+    KeeperLost,
+    LogNotReadable,
+    LogsUnwritable,
+    NoDescriptorLeft,
+    PortTaken,
+    PreviousRunLives,
+    RunceptError,
+)
 from runcept.logs.commit import CommitFile
 from runcept.logs.reader import read
-from runcept.paths import ensure_project_directory, log_path, runs_directory
+from runcept.paths import ensure_project_directory, log_path, logs_directory, runs_directory
 from runcept.process import cgroups, members, probes
 from runcept.process.fate import Fate
 from runcept.process.identity import boot_id
@@ -175,7 +183,7 @@ class SystemPerformer:
             await self._await_previous(run)
             self._admit(run, process)
             run.ports = choose_ports(process, self._reserved(run), self._whose)  # nobody else's from here on
-            ensure_project_directory(environment.path)
+            _make_room(environment.path)
             environ = await child_environ(environment.environ, process, run.marker(), run.ports)
             environment.gave(run.name, environ)
             run.group = cgroups.make(self._groups, run.key)
@@ -197,10 +205,11 @@ class SystemPerformer:
             return
         except (RunceptError, OSError) as error:
             run.ports = ()
-            reason = _masked(run, error.message if isinstance(error, RunceptError) else why(error))
+            reason, hint = (error.message, error.hint) if isinstance(error, RunceptError) else (why(error), "")
+            reason = _masked(run, reason)
             await self._note_failure(run, reason)
             final = isinstance(error, PortTaken)
-            self._engine.post(environment, ev.SpawnFailed(run.name, run.number, reason, time.time(), final))
+            self._engine.post(environment, ev.SpawnFailed(run.name, run.number, reason, time.time(), final, hint))
             return
         at = child.started_at or time.time()
         with self._database.transaction():
@@ -527,6 +536,14 @@ class SystemPerformer:
 def _masked(run: Run, text: str) -> str:
     """As it may be told: without the secrets of the run's environment."""
     return mask(text, run.environment.secrets(run.name))
+
+
+def _make_room(project: str) -> None:
+    try:
+        ensure_project_directory(project)
+    except OSError as error:
+        place = os.path.dirname(logs_directory(project))
+        raise LogsUnwritable(place, (error.strerror or str(error)).lower()) from error
 
 
 def _log_limits(run: Run) -> LogLimits:

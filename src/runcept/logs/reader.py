@@ -25,6 +25,8 @@ from runcept.logs.when import parse_when
 __all__ = ["Line", "LogPage", "follow", "parse_when", "read"]
 
 _POLL_SECONDS = 0.05
+_LATE_SECONDS = 0.5
+"""How long after its stamp a line may still be on its way into the file."""
 
 
 class LogPage(msgspec.Struct, frozen=True):
@@ -69,7 +71,7 @@ def follow(
     after: str | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> Iterator[Line]:
-    """What `read` gives, then each line that passes the filters at most 0.1 s after it was written, for ever.
+    """What `read` gives, then each line that passes the filters at most 0.1 s after it was written, until `until`.
 
     `stop` is asked whenever there is nothing new, twenty times a second; once it is true, the iterator ends.
     Closing the iterator gives back the files. Filters and errors are those of `read`; `run` "last" includes later runs.
@@ -89,12 +91,16 @@ def _follow(
             stack.callback(tail.close)
         while True:
             batches = [tail.poll() for tail in tails]
-            if any(batches):
-                yield from (line for line in _merged(batches) if _is_followed(line, query))
-            elif stop():
+            yield from (line for line in _merged(batches) if _is_followed(line, query))
+            if _is_over(query) or (not any(batches) and stop()):
                 return
-            else:
+            if not any(batches):
                 time.sleep(_POLL_SECONDS)
+
+
+def _is_over(query: Query) -> bool:
+    """Whether no line can come any more that is stamped in time."""
+    return query.until is not None and (_ts(time.time() - _LATE_SECONDS) or "") > query.until
 
 
 def _is_followed(line: Line, query: Query) -> bool:

@@ -17,9 +17,11 @@ _NAMES = ("runcept", "runit")
 def completion(invocation: Invocation, shell: str) -> None:
     """Print the completion script of a shell.
 
-    For bash, in ~/.bashrc: eval "$(runcept completion bash)". For zsh, in ~/.zshrc: eval "$(runcept completion zsh)".
-    For fish: runcept completion fish > ~/.config/fish/completions/runcept.fish.
-    """
+    \b
+    In ~/.bashrc:  eval "$(runcept completion bash)"
+    In ~/.zshrc:   eval "$(runcept completion zsh)"
+    For fish:      runcept completion fish > ~/.config/fish/completions/runcept.fish
+    """  # noqa: D301  click's mark for lines that stay as they are
     from click.shell_completion import BashComplete, FishComplete, ZshComplete
 
     from runcept.cli.app import COMPLETION_VARIABLE, ROOT

@@ -51,7 +51,7 @@ def path(invocation: Invocation) -> None:
 
 @command("show")
 def show(invocation: Invocation) -> None:
-    """Show the settings in force; what looks like a secret is masked."""
+    """Show the settings in force, as one would write them; what looks like a secret is masked."""
     from runcept.config.settings import load_settings
 
     settings = load_settings(invocation.home, invocation.surroundings.environ)
@@ -60,8 +60,9 @@ def show(invocation: Invocation) -> None:
     if invocation.options.json:
         invocation.print_json(values)
         return
-    for key, value in _flat(values):
-        print_cells(invocation, [Cell(f"{key} = ", "dim"), Cell(value)])
+    print_cells(invocation, [Cell(f"# {values.pop('path')}", "dim")])
+    for key, value in _flat(values.pop("defaults") | values):
+        print_cells(invocation, [Cell(f"{key} = ", "dim"), Cell(value)], plain="")
 
 
 @command("schema")
@@ -78,4 +79,4 @@ def _flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str
         if isinstance(value, dict):
             yield from _flat(value, f"{above}{key}.")
         else:
-            yield f"{above}{key}", "off" if value is None else msgspec.json.encode(value).decode()
+            yield f"{above}{key}", msgspec.json.encode("off" if value is None else value).decode()

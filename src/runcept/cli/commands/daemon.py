@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 import click
-import msgspec
 
 from runcept.api.messages import DaemonStatus, StopDaemon
+from runcept.cli import daemon_log as daemon_log_file
 from runcept.cli.framework import Entry, Group, command
 from runcept.cli.invocation import Invocation
 from runcept.cli.layout import Cell, print_cells
+from runcept.cli.log_files import reading
 from runcept.cli.parameters import lines_option
 from runcept.cli.printable import printable
 from runcept.client.autostart import ensure_daemon, is_held, stderr_path
@@ -83,32 +84,31 @@ def status(invocation: Invocation) -> None:
 
 
 @command("logs")
+@click.option("-f", "--follow", is_flag=True, help="Go on with what is written from now on.")
 @lines_option(100)
-def logs(invocation: Invocation, lines: int) -> None:
+def logs(invocation: Invocation, lines: int, follow: bool) -> None:
     """Show the last lines of the daemon's own log; what it said before it had one comes first."""
-    both = (stderr_path(invocation.home), daemon_log(invocation.home))
-    found = [line for path in both for line in _tail(path, lines)][-lines:] if lines else []
-    if invocation.options.json:
-        invocation.print_json({"lines": [_record(line) for line in found]})
+    path = daemon_log(invocation.home)
+    with reading(path):
+        before, _ = daemon_log_file.tail(stderr_path(invocation.home), lines)
+        own, end = daemon_log_file.tail(path, lines)
+    found = [daemon_log_file.record(line) for line in [*before, *own][-lines:]]
+    if not follow:
+        if invocation.options.json:
+            invocation.print_json({"lines": found})
+        else:
+            _print_records(invocation, found)
         return
-    for line in found:
-        for part in _readable(_record(line)):
-            invocation.print(part)
+    for record in chain(found, map(daemon_log_file.record, daemon_log_file.follow(path, end, invocation.nobody_reads))):
+        invocation.print_json(record) if invocation.options.json else _print_records(invocation, [record])
+        invocation.surroundings.stdout.flush()
+    raise BrokenPipeError  # it goes on for ever where somebody reads
 
 
-def _record(line: str) -> dict[str, Any]:
-    """A line of the log as its fields; of the daemon's stderr, as a message alone."""
-    try:
-        record = msgspec.json.decode(line)
-    except msgspec.DecodeError:
-        return {"message": line}
-    return record if isinstance(record, dict) else {"message": line}
-
-
-def _readable(record: dict[str, Any]) -> Iterator[str]:
-    head = "  ".join(str(record[key]) for key in ("ts", "level", "message") if key in record)
-    for line in (head, *str(record.get("traceback", "")).splitlines()):
-        yield printable(line, color=False)
+def _print_records(invocation: Invocation, records: Iterable[dict[str, Any]]) -> None:
+    for record in records:
+        for line in daemon_log_file.readable(record):
+            invocation.print(printable(line, color=False))
 
 
 def _end(invocation: Invocation, params: StopDaemon) -> DaemonStatus | None:
@@ -152,14 +152,14 @@ def _print(invocation: Invocation, status: DaemonStatus) -> None:
     elif not status.running:
         invocation.say("the daemon is not running")
     elif not invocation.options.quiet:
-        print_cells(invocation, [*_cells(status)], " · ")
+        print_cells(invocation, [*_cells(status, verbose=invocation.options.verbose)], " · ")
         invocation.warn(status.warnings)
 
 
-def _cells(status: DaemonStatus) -> Iterator[Cell]:
+def _cells(status: DaemonStatus, *, verbose: bool) -> Iterator[Cell]:
     yield Cell("the daemon runs", "green")
     yield Cell(f"pid {status.pid}")
-    yield Cell(f"version {status.version}")
+    yield Cell(f"version {status.version}" if verbose else "")
     yield Cell("" if status.uptime_seconds is None else f"up {format_duration(status.uptime_seconds)}")
     yield Cell(_count(status.processes, "process", "processes") + " of " + _count(status.environments, "project"))
     yield Cell("" if status.memory_bytes is None else format_size(status.memory_bytes), "dim")
@@ -167,11 +167,3 @@ def _cells(status: DaemonStatus) -> Iterator[Cell]:
 
 def _count(number: int, one: str, many: str = "") -> str:
     return f"{number} {one if number == 1 else many or one + 's'}"
-
-
-def _tail(path: str, count: int) -> list[str]:
-    try:
-        with open(path, encoding="utf-8", errors="backslashreplace") as file:
-            return [line.rstrip("\n") for line in deque(file, maxlen=count)]
-    except FileNotFoundError:
-        return []

@@ -11,7 +11,8 @@ from runcept.cli.invocation import Invocation
 from runcept.cli.outcome import DOWN, UP, perform
 from runcept.cli.parameters import path_and_names_argument, path_argument, waiting_options
 from runcept.cli.shell_environment import captured
-from runcept.cli.target import of_arguments, of_path
+from runcept.cli.target import is_process, of_arguments, of_path
+from runcept.errors import UsageError
 
 __all__ = ["activate", "deactivate"]
 
@@ -43,6 +44,8 @@ def activate(invocation: Invocation, names: Sequence[str], no_wait: bool, timeou
 @waiting_options
 def deactivate(invocation: Invocation, path: str | None, no_wait: bool, timeout: float) -> int:
     """Stop everything in the project, what depends on others first."""
+    if path is not None and is_process(invocation, path):
+        raise UsageError(f"{path} is a process, and deactivate takes a project", hint=f"Write `runcept stop {path}`.")
     environment = of_path(invocation, path)
     params = Deactivate(
         environment=environment, wait=not no_wait, timeout=timeout, progress=not invocation.options.json

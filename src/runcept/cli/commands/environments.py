@@ -9,11 +9,12 @@ import click
 from runcept.api.messages import EnvironmentList, Environments, Forget
 from runcept.cli.framework import command
 from runcept.cli.invocation import Invocation
+from runcept.cli.known_projects import path_of
 from runcept.cli.layout import Cell, Column, Row, Table
 from runcept.cli.parameters import complete_environment
 from runcept.cli.present import short_path
 from runcept.cli.printable import printable
-from runcept.cli.target import project_or_place
+from runcept.cli.target import of_environment
 from runcept.core.views import Counts, EnvironmentView
 
 __all__ = ["environments"]
@@ -23,12 +24,14 @@ __all__ = ["environments"]
 @click.argument("text", default="")
 @click.option("--active", is_flag=True, help="Only those that run.")
 @click.option(
-    "--forget", metavar="PATH", shell_complete=complete_environment, help="Drop an inactive one; its files stay."
+    "--forget", metavar="ENV", shell_complete=complete_environment, help="Drop an inactive one; its files stay."
 )
 def environments(invocation: Invocation, text: str, active: bool, forget: str | None) -> None:
     """Show the known projects, or those whose name, path or description contains TEXT."""
+    forgotten = ""
     if forget is not None:
-        listed: EnvironmentList = invocation.call("forget", Forget(environment=project_or_place(invocation, forget)))
+        forgotten = path_of(invocation, of_environment(invocation, forget))
+        listed: EnvironmentList = invocation.call("forget", Forget(environment=forgotten))
     else:
         listed = invocation.call("environments", Environments(text=text, active=active))
     if invocation.options.json:
@@ -37,7 +40,7 @@ def environments(invocation: Invocation, text: str, active: bool, forget: str | 
         for each in listed.environments:
             invocation.print(printable(each.path, color=False) if invocation.drawn else each.path)
     elif forget is not None:
-        invocation.say(f"forgot {forget}")
+        invocation.say(f"forgot {forgotten}")
     else:
         _print(invocation, listed.environments, narrowed=bool(text) or active)
 

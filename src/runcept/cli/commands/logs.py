@@ -5,22 +5,23 @@ With --clear they are emptied: by the daemon, which may be writing to them, wher
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TextIO
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import click
+from click.core import ParameterSource
 
-from runcept.api.messages import ClearedLogs, ClearLogs, Status
+from runcept.api.messages import ClearedLogs, ClearLogs
 from runcept.cli import log_files
 from runcept.cli.framework import command
 from runcept.cli.invocation import Invocation
+from runcept.cli.known_projects import path_of
 from runcept.cli.log_lines import Painter
 from runcept.cli.parameters import lines_option, optional_names_argument
 from runcept.cli.target import current
 from runcept.client.connection import Connection
-from runcept.core.views import EnvironmentView
 from runcept.errors import LogNotRemovable, UsageError
+from runcept.logs.record import Line
 
 __all__ = ["logs"]
 
@@ -55,26 +56,41 @@ def logs(
 
     if no_color:
         invocation.options.color = "never"
-    project = _project(invocation)
+    project = path_of(invocation, current(invocation))
     everybody = log_files.known(project)
     chosen = log_files.chosen(project, everybody, names)
     if clear:
-        if not names or follow or any(choice[key] is not None for key in ("since", "until", "grep", "stream", "run")):
+        others = ("follow", "lines", "since", "until", "grep", "stream", "run")
+        given = click.get_current_context().get_parameter_source
+        if not names or any(given(each) is ParameterSource.COMMANDLINE for each in others):
             raise UsageError("--clear takes names and no other option", hint="Write '*' for all processes.")
         _clear(invocation, project, chosen)
         return
     painter = Painter([*chosen], everybody, color=invocation.color)
     if follow:
-        for line in reader.follow(chosen, **choice, stop=_nobody_reads(invocation.surroundings.stdout)):
+        for line in _followed(project, chosen, choice, invocation.nobody_reads):
             invocation.print_json(line) if invocation.options.json else invocation.print(painter.text(line))
             invocation.surroundings.stdout.flush()
-        raise BrokenPipeError  # it goes on for ever where somebody reads
-    page = reader.read(chosen, **choice)
+        if invocation.nobody_reads():
+            raise BrokenPipeError
+        return  # --until has come
+    with log_files.reading(project):
+        page = reader.read(chosen, **choice)
     if invocation.options.json:
         invocation.print_json(page)
         return
     for line in page.lines:
         invocation.print(painter.text(line))
+
+
+def _followed(
+    project: str, chosen: Mapping[str, str], choice: Mapping[str, Any], stop: Callable[[], bool]
+) -> Iterator[Line]:
+    """The lines; what goes wrong where they are shown is none of this one's."""
+    from runcept.logs.reader import follow
+
+    with log_files.reading(project):
+        yield from follow(chosen, **choice, stop=stop)
 
 
 def _clear(invocation: Invocation, project: str, chosen: Mapping[str, str]) -> None:
@@ -96,21 +112,3 @@ def _clear(invocation: Invocation, project: str, chosen: Mapping[str, str]) -> N
         invocation.print_json(cleared)
     else:
         invocation.say(f"cleared {', '.join(chosen)}")
-
-
-def _nobody_reads(stdout: TextIO) -> Callable[[], bool]:
-    """Whether the pipe at stdout was closed: `logs -f | head -1` must not wait for another line to notice."""
-    from select import POLLERR, poll
-
-    watch = poll()
-    watch.register(stdout.fileno(), 0)
-    return lambda: any(event & POLLERR for _, event in watch.poll(0))
-
-
-def _project(invocation: Invocation) -> str:
-    """The directory of the project; the daemon is asked only where -e gives a name."""
-    environment = current(invocation)
-    if os.path.isabs(environment):
-        return environment
-    view: EnvironmentView = invocation.call("status", Status(environment=environment))
-    return view.path

@@ -25,7 +25,7 @@ __all__ = ["kill_all", "restart", "start", "stop"]
 def start(invocation: Invocation, names: Sequence[str], no_wait: bool, timeout: float) -> int:
     """Start processes, what they depend on first, and wait until each is ready. Names may be globs."""
     params = Start(
-        environment=current(invocation),
+        environment=current(invocation, present=True),
         names=[*names],
         wait=not no_wait,
         timeout=timeout,
@@ -58,7 +58,7 @@ def stop(invocation: Invocation, names: Sequence[str], no_wait: bool, timeout: f
 def restart(invocation: Invocation, names: Sequence[str], dependents: bool, no_wait: bool, timeout: float) -> int:
     """Stop processes and start them again; one that is stopped is started. Names may be globs."""
     params = Restart(
-        environment=current(invocation),
+        environment=current(invocation, present=True),
         names=[*names],
         dependents=dependents,
         wait=not no_wait,

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 import click
 
 from runcept.cli.framework import command
 from runcept.cli.invocation import Invocation
+from runcept.cli.known_projects import path_of
 from runcept.cli.layout import Cell, print_cells
 from runcept.cli.parameters import path_argument
 from runcept.cli.target import of_path
-from runcept.errors import FileExists, NotFound, RunceptError
+from runcept.errors import FileExists, NotFound, RunceptError, UsageError
 from runcept.paths import PROJECT_FILE
 
 __all__ = ["init", "validate"]
@@ -23,13 +25,15 @@ __all__ = ["init", "validate"]
 def init(invocation: Invocation, path: str | None, force: bool) -> None:
     """Write a commented .runcept.toml, with the processes that package.json, Procfile and the like suggest."""
     from runcept.config.guess import guess
-    from runcept.config.project import load_project
+    from runcept.config.project import parse_project
     from runcept.config.settings import load_settings
 
-    directory = _directory(invocation, path or ".")
+    settings = load_settings(invocation.home)
+    directory = _directory(invocation, path)
     file = os.path.join(directory, PROJECT_FILE)
-    _write(file, guess(directory), overwrite=force)
-    project = load_project(file, load_settings(invocation.home))
+    text = guess(directory)
+    project = parse_project(text, file, settings)
+    _write(file, text, overwrite=force)
     names = [process.name for process in project.processes]
     if invocation.options.json:
         invocation.print_json({"path": file, "name": project.name, "processes": names})
@@ -46,8 +50,11 @@ def validate(invocation: Invocation, path: str | None) -> None:
     from runcept.config.settings import load_settings
 
     place = invocation.surroundings.path(path) if path else ""
+    if path and not os.path.lexists(place):
+        raise NotFound(f"there is no file {path}", hint="Give the project file, or its directory.", path=place)
     settings = load_settings(invocation.home)
-    project = load_project(place if os.path.isfile(place) else of_path(invocation, path), settings)
+    found = place if os.path.isfile(place) else path_of(invocation, of_path(invocation, path, present=True))
+    project = load_project(found, settings)
     names = [process.name for process in project.processes]
     if invocation.options.json:
         invocation.print_json({"valid": True, "path": project.path, "name": project.name, "processes": names})
@@ -58,8 +65,14 @@ def validate(invocation: Invocation, path: str | None) -> None:
         )
 
 
-def _directory(invocation: Invocation, path: str) -> str:
-    place = invocation.surroundings.path(path)
+def _directory(invocation: Invocation, path: str | None) -> str:
+    environment = invocation.options.environment
+    if path is not None and environment is not None:
+        raise UsageError(f"{path} and -e {environment} are two projects", hint="Give one of them.")
+    given = environment if path is None else path
+    if given == "":
+        raise UsageError("an empty argument names nothing", hint="Is a variable of the shell empty?")
+    place = os.path.normpath(invocation.surroundings.path(given or "."))
     if os.path.basename(place) == PROJECT_FILE:
         place = os.path.dirname(place)
     if not os.path.isdir(place):
@@ -68,13 +81,25 @@ def _directory(invocation: Invocation, path: str) -> str:
 
 
 def _write(file: str, text: str, *, overwrite: bool) -> None:
+    """All of it or nothing: what was there before stays where the disk is full."""
+    place = os.path.realpath(file) if overwrite else file
+    fresh = f"{place}.{os.getpid()}"
     try:
-        with open(file, "w" if overwrite else "x", encoding="utf-8", opener=_not_for_all) as out:
-            out.write(text)
+        try:
+            with open(fresh, "w", encoding="utf-8", opener=_not_for_all) as out:
+                out.write(text)
+            if not overwrite:
+                open(place, "x", encoding="utf-8").close()  # from here on it is ours
+            os.replace(fresh, place)
+        finally:
+            with suppress(FileNotFoundError):
+                os.unlink(fresh)
     except FileExistsError:
         raise FileExists(file) from None
     except OSError as error:
-        raise RunceptError(f"{file} cannot be written: {(error.strerror or str(error)).lower()}", path=file) from error
+        why = (error.strerror or str(error)).lower()
+        hint = "Check who owns its directory, whether it may be written to, and whether its disk is full."
+        raise RunceptError(f"{file} cannot be written: {why}", hint=hint, path=file) from error
 
 
 def _not_for_all(path: str, flags: int) -> int:

@@ -70,7 +70,7 @@ def _one(invocation: Invocation, view: EnvironmentView, name: str) -> None:
     processes = view.processes or []
     found = next((process for process in processes if process.name == name), None)
     if found is None:
-        raise ProcessNotFound(name, view.name, [process.name for process in processes])
+        raise ProcessNotFound(name, view.name, view.path, [process.name for process in processes])
     if invocation.options.json:
         invocation.print_json(found)
         return
