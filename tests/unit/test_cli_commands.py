@@ -397,7 +397,7 @@ def test_config_shows_settings_with_secrets_masked(stage: Stage) -> None:
     said = stage.run("config", "show")
     assert said.out.startswith(f"# {stage.home / 'config.toml'}\n")
     shown = tomllib.loads(said.out)
-    assert shown["env"] == {"API_TOKEN": "********", "COLOR": "blue"}
+    assert shown["env"] == {"API_TOKEN": "***", "COLOR": "blue"}
     assert shown["inactivity_timeout"] == "off"
     assert 'env.COLOR = "blue"\n' in said.out
     assert stage.run("config", "path").out == f"{stage.home / 'config.toml'}\n"

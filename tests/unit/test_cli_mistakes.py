@@ -84,10 +84,10 @@ def put_in_the_way(place: Path) -> None:
 @pytest.mark.parametrize(
     ("place", "arguments", "refusal"),
     [
-        ("shop/.runcept/logs/web.jsonl", ["logs"], (1, "log-unreadable")),
-        ("shop/.runcept/logs/web.jsonl", ["logs", "-f"], (1, "log-unreadable")),
-        ("shop/.runcept/logs", ["logs"], (1, "log-unreadable")),
-        ("home/logs", ["daemon", "logs"], (1, "log-unreadable")),
+        ("shop/.runcept/logs/web.jsonl", ["logs"], (1, "log-not-readable")),
+        ("shop/.runcept/logs/web.jsonl", ["logs", "-f"], (1, "log-not-readable")),
+        ("shop/.runcept/logs", ["logs"], (1, "log-not-readable")),
+        ("home/logs", ["daemon", "logs"], (1, "log-not-readable")),
         ("home/logs", ["status"], (5, "home-unsafe")),
         ("home/start.lock", ["status"], (5, "daemon-start-failed")),
     ],

@@ -103,7 +103,7 @@ def test_the_keeper_is_small_enough_to_have_no_defects() -> None:
     Its code is counted: that is what has to be right. Comments say why it is, and are not to be saved on.
     """
     lengths = {name(path): code_length(path) for path in KEEPER}
-    assert sum(lengths.values()) < KEEPER_LINES_MAX, lengths
+    assert sum(lengths.values()) <= KEEPER_LINES_MAX, lengths
 
 
 def test_every_module_says_in_one_line_what_it_is() -> None:

@@ -135,7 +135,7 @@ class Daemon:
                 await asyncio.sleep(_RETRY_SECONDS)
         self._engine.record("keeper_started", f"pid {self._performer.link.pid}", "supervisor")
         recovery = Recovery(self._engine, self._database, self._performer, self._performer.link)
-        for run in list(self._performer.runs.values()):
+        for run in self._performer.runs:
             await recovery.take_back(run)
 
     def _asked_to_end(self) -> None:

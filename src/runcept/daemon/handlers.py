@@ -259,7 +259,7 @@ class Handlers:
 
     async def _tree(self, environment: Environment, view: ProcessView) -> list[Descendant]:
         """What lives of a process, each behind its parent, the main process first."""
-        run = self._performer.find(environment, view.name, view.run or 0)
+        run = self._performer.runs.find(environment.path, view.name, view.run or 0)
         living = {each.pid: each for each in await self._performer.members(run)} if run is not None else {}
         children: dict[int | None, list[int]] = {}
         for pid in sorted(living, reverse=True):

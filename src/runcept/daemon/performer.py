@@ -8,11 +8,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import shutil
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 from signal import Signals
 from typing import Any
@@ -24,34 +22,31 @@ from runcept.core.secrets import mask
 from runcept.daemon.capture import Capture, Note, Output, Watch, why
 from runcept.daemon.engine import Engine
 from runcept.daemon.environment import Environment
-from runcept.daemon.surroundings import Holder, child_environ, choose_ports
+from runcept.daemon.runs import GROUP, PORTS, Run, Runs
+from runcept.daemon.surroundings import child_environ, choose_ports
 from runcept.database.queries import Database
 from runcept.errors import (
     KeeperLost,
     LogNotReadable,
     LogsUnwritable,
-    NoDescriptorLeft,
     PortTaken,
     PreviousRunLives,
     RunceptError,
 )
 from runcept.logs.commit import CommitFile
 from runcept.logs.reader import read
-from runcept.paths import ensure_project_directory, log_path, logs_directory, runs_directory
+from runcept.paths import ensure_project_directory, log_path, logs_directory
 from runcept.process import cgroups, members, probes
 from runcept.process.fate import Fate
 from runcept.process.identity import boot_id
 from runcept.process.keeper_link import KeeperLink
-from runcept.process.limits import patiently, runs_that_fit
+from runcept.process.limits import patiently
 from runcept.process.signals import is_in_group, name_of, send, sweep
-from runcept.process.system import tag_of
 from runcept.scheduler.health import ProbeDue
 
-__all__ = ["GROUP", "PORTS", "Run", "SystemPerformer"]
+__all__ = ["SystemPerformer"]
 
 _log = logging.getLogger(__name__)
-PORTS, GROUP = "ports", "cgroup"
-"""What the keeper is told beside the marker: the ports and the control group, for a daemon that has to find out."""
 _DRAIN_SECONDS = 5.0
 """An exit is shown when its last line is readable, or after this long where the log cannot be written."""
 _UNHELD_POLL = 0.1
@@ -60,55 +55,6 @@ _REASON_LENGTH = 500
 _KEEPER_SECONDS = 0.5
 """For the keeper to pass a signal on: the grace runs, and one that is suspended must not keep it from them."""
 _RETRY_SECONDS = 1.0
-_OVER = "~over"
-"""Ends the name of a run's directory that is being removed: no name of a process has a tilde."""
-
-
-@dataclass
-class Run:
-    """One run of one process, from the decision to spawn it to its release."""
-
-    key: str
-    environment: Environment
-    name: str
-    number: int
-    pid: int | None = None
-    start_time: int | None = None
-    ports: tuple[int, ...] = ()
-    """Its own until it has ended, also before it binds them."""
-    group: str | None = None
-    """The directory of its control group."""
-    in_keeper: bool = False
-    is_admitted: bool = False
-    """It counts among the runs that there are descriptors for."""
-    has_ended: bool = False
-    is_logged: bool = False
-    """Its spool is open."""
-    is_cut_off: bool = False
-    """The keeper was lost before it said whether it had started it."""
-    fate: Fate | None = None
-    """Its main process, for when no keeper tells how it ended."""
-    unspooled: str = ""
-    """Why the keeper cannot take what it writes; empty where it can."""
-    unlogged: str = ""
-    """Why what was spooled cannot be logged; empty where it can."""
-    previous: Run | None = None
-    """The run before it, if that one was still on its way out."""
-    begun: asyncio.Event = field(default_factory=asyncio.Event)
-    """Its start was told to the engine: what is known of its end may follow."""
-    released: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def holder(self) -> Holder:
-        """As the owner of a port."""
-        return Holder(self.pid, self.name, self.environment.path)
-
-    def marker(self) -> dict[str, str]:
-        """The variables by which what it starts can be told."""
-        return {
-            "RUNCEPT_ENVIRONMENT": self.environment.path,
-            "RUNCEPT_PROCESS": self.name,
-            "RUNCEPT_RUN": str(self.number),
-        }
 
 
 class SystemPerformer:
@@ -125,28 +71,19 @@ class SystemPerformer:
         self._database = database
         self._spawn_task = spawn_task
         self.capture = Capture(asyncio.get_running_loop(), self._consumed, self._unlogged)
-        self.runs: dict[str, Run] = {}
-        """The runs that are not released yet, by key."""
-        self._numbered: dict[tuple[str, str, int], Run] = {}
-        """The same by path, name and number."""
-        self._groups = cgroups.groups_of(home)
+        self.runs = Runs(home)
 
     # ------------------------------------------------------------------------------ the engine's orders
 
     def prepare(self, environment: Environment, effect: fx.Spawn) -> str:
         """Name the run, so that a new daemon knows of it whatever happens next."""
         key = f"{effect.name}-{effect.run}-{os.urandom(4).hex()}"
-        self.know(Run(key, environment, effect.name, effect.run))
+        self.runs.know(Run(key, environment, effect.name, effect.run))
         return key
-
-    def know(self, run: Run) -> None:
-        """Take care of a run from now on; the one before it may still be on its way out."""
-        run.previous = self._numbered.get((run.environment.path, run.name, run.number - 1))
-        self.runs[run.key] = self._numbered[run.environment.path, run.name, run.number] = run
 
     def perform(self, environment: Environment, effect: fx.Effect) -> None:
         """Begin to do it."""
-        if isinstance(effect, fx.Record) or not (run := self.find(environment, effect.name, effect.run)):
+        if isinstance(effect, fx.Record) or not (run := self.runs.find(environment.path, effect.name, effect.run)):
             return
         match effect:
             case fx.Spawn():
@@ -160,10 +97,6 @@ class SystemPerformer:
             case fx.Release():
                 self._spawn_task(self.release(run))
 
-    def find(self, environment: Environment, name: str, number: int) -> Run | None:
-        """The run, unless it is released."""
-        return self._numbered.get((environment.path, name, number))
-
     def probe(self, environment: Environment, due: ProbeDue) -> None:
         """Ask for the health of a process."""
         self._spawn_task(self._probe(environment, due))
@@ -171,7 +104,7 @@ class SystemPerformer:
     def unlink(self) -> None:
         """The keeper is gone: nobody holds anything until the next one does."""
         self.linked.clear()
-        for run in self.runs.values():
+        for run in self.runs:
             run.in_keeper = False
 
     # ---------------------------------------------------------------------------------------------- spawn
@@ -181,16 +114,17 @@ class SystemPerformer:
         process = environment.project.process(run.name)
         try:
             await self._await_previous(run)
-            self._admit(run, process)
-            run.ports = choose_ports(process, self._reserved(run), self._whose)  # nobody else's from here on
+            self.runs.admit(run, process)
+            reserved = self.runs.reserved(run, self._engine.environments.values())
+            run.ports = choose_ports(process, reserved, self.runs.whose)  # nobody else's from here on
             _make_room(environment.path)
             environ = await child_environ(environment.environ, process, run.marker(), run.ports)
             environment.gave(run.name, environ)
-            run.group = cgroups.make(self._groups, run.key)
+            self.runs.make_group(run)
             await self.linked.wait()
             child = await self.link.spawn(
                 key=run.key,
-                directory=self.directory(run),
+                directory=self.runs.directory(run),
                 argv=list(process.argv),
                 env=environ,
                 cwd=process.working_dir,
@@ -203,7 +137,9 @@ class SystemPerformer:
         except KeeperLost:
             run.is_cut_off = True  # whether it lives is found out with the next keeper
             return
-        except (RunceptError, OSError) as error:
+        except Exception as error:  # noqa: BLE001  whatever it was: somebody waits, and no other fact would come
+            if not isinstance(error, RunceptError | OSError):
+                _log.exception("%s: could not be started", run.key)
             run.ports = ()
             reason, hint = (error.message, error.hint) if isinstance(error, RunceptError) else (why(error), "")
             reason = _masked(run, reason)
@@ -234,12 +170,6 @@ class SystemPerformer:
         if not previous.released.is_set() and (left := await self.members(previous)):
             raise PreviousRunLives(members.named(left))
 
-    def _admit(self, run: Run, process: Process) -> None:
-        """Take no more than can be looked after. NoDescriptorLeft."""
-        if sum(other.is_admitted for other in self.runs.values()) >= runs_that_fit():
-            raise NoDescriptorLeft(process.argv[0], runs_that_fit())
-        run.is_admitted = True
-
     async def begin(self, run: Run, process: Process, pid: int, start_time: int, first: Note | None = None) -> None:
         """Its main process lives: log its output, watch for the line that makes it ready."""
         run.pid, run.start_time, run.in_keeper, run.is_admitted = pid, start_time, True, True
@@ -264,7 +194,9 @@ class SystemPerformer:
         """Move its output from the spool to its log from now on."""
         if run.is_logged:
             return
-        output = Output(self.directory(run), log_path(run.environment.path, run.name), run.number, _log_limits(run))
+        output = Output(
+            self.runs.directory(run), log_path(run.environment.path, run.name), run.number, _log_limits(run)
+        )
         run.is_logged = True
         await self.capture.open(run.key, output, first, watch)
 
@@ -273,26 +205,6 @@ class SystemPerformer:
         await self.open_log(run)
         sentence = f"run {run.number} could not be started: {reason}"
         self.capture.note(run.key, Note("failed", sentence, {"run": run.number}))
-
-    def _reserved(self, run: Run) -> dict[int, Holder | None]:
-        """The ports that living runs were given, and (of nobody) those that other processes want one day."""
-        wanted: dict[int, Holder | None] = {
-            port: None
-            for environment in self._engine.environments.values()
-            for process in environment.project.processes
-            if (environment.path, process.name) != (run.environment.path, run.name)
-            for port in process.ports
-        }
-        others = [other for other in self.runs.values() if other is not run and not other.has_ended]
-        return wanted | {port: other.holder() for other in others for port in other.ports}
-
-    def _whose(self, pid: int) -> Holder | None:
-        """Of which run of ours a process is."""
-        tag = tag_of(pid)
-        for run in self.runs.values():
-            if pid == run.pid or tag == members.tag(run.marker(), self.home) or pid in cgroups.pids(run.group):
-                return run.holder()
-        return None
 
     # ---------------------------------------------------------------------------------------- signal, end
 
@@ -327,12 +239,7 @@ class SystemPerformer:
 
     async def members(self, run: Run, since: float | None = None) -> list[members.Member]:
         """What lives of it, as a look tells that was begun at `since` (monotonic) or later, or a moment ago."""
-        if run.pid is None:
-            return []
-        others = {other.pid for other in self.runs.values() if other.pid is not None and other is not run}
-        look = partial(members.members, run.pid, self.link.pid, run.marker(), others)
-        group = cgroups.pids(run.group)
-        return await patiently(partial(look, start_time=run.start_time, home=self.home, group=group, since=since))
+        return await self.runs.members(run, self.link.pid, since)
 
     def look_after(self, run: Run) -> None:
         """It lives, and no keeper holds it."""
@@ -403,15 +310,10 @@ class SystemPerformer:
         while not await self._try_release(run, quietly=said):
             said = True
             await asyncio.sleep(_RETRY_SECONDS)
-        self._remove(run.key)
+        self.runs.remove_directory(run.key)
         with self._database.transaction():
             self._database.release_run(run.key)
-        if run.fate is not None:
-            run.fate.close()
-        cgroups.remove(run.group)
-        del self.runs[run.key]
-        del self._numbered[run.environment.path, run.name, run.number]
-        run.released.set()
+        self.runs.forget(run)
 
     async def _try_release(self, run: Run, *, quietly: bool) -> bool:
         """Whether the keeper has let go of it, and all of its output is in its log."""
@@ -441,28 +343,13 @@ class SystemPerformer:
         """Have the keeper forget a run that is over and done with."""
         with suppress(RunceptError, OSError):
             await self.link.release(key)
-        self._remove(key)
-
-    def _remove(self, key: str) -> None:
-        """Remove the directory of a run at one blow: half of it would look like output that is in no log."""
-        directory = os.path.join(runs_directory(self.home), key)
-        with suppress(OSError):
-            os.rename(directory, directory + _OVER)
-        shutil.rmtree(directory + _OVER, ignore_errors=True)
-
-    def clear_away(self) -> None:
-        """Remove what an earlier daemon had no time to."""
-        for name in os.listdir(runs_directory(self.home)):
-            if name.endswith(_OVER):
-                shutil.rmtree(os.path.join(runs_directory(self.home), name), ignore_errors=True)
-        cgroups.remove(self._groups)
-        self._groups = cgroups.groups_of(self.home)
+        self.runs.remove_directory(key)
 
     # -------------------------------------------------------------------------------------------- health
 
     async def _probe(self, environment: Environment, due: ProbeDue) -> None:
         process = environment.project.process(due.name)
-        run = self.find(environment, due.name, due.run)
+        run = self.runs.find(environment.path, due.name, due.run)
         ports = environment.lives[due.name].ports
         marker = run.marker() if run is not None else {}
         environ = (
@@ -497,7 +384,7 @@ class SystemPerformer:
 
     def logged(self, run: Run) -> int:
         """Up to where its output was logged, by this daemon or by one before it. OSError."""
-        stored = CommitFile(self.directory(run)).load()
+        stored = CommitFile(self.runs.directory(run)).load()
         return max(self.capture.offset(run.key), max(stored.consumed) if stored is not None else 0)
 
     def stuck(self, key: str, reason: str) -> None:
@@ -511,13 +398,13 @@ class SystemPerformer:
 
     def notice(self, path: str, name: str, number: int) -> str:
         """What a user should know about the output of a run, in a sentence; empty where all is well."""
-        run = self._numbered.get((path, name, number))
+        run = self.runs.find(path, name, number)
         reason = "" if run is None else run.unspooled or run.unlogged
         return f"its output waits to be logged: {reason}" if reason else ""
 
     async def settle(self) -> None:
         """Wait until every run that is over is released; what cannot be, for a full disk, is the next daemon's."""
-        over = [run for run in self.runs.values() if not run.environment.lives[run.name].is_up]
+        over = [run for run in self.runs if not run.environment.lives[run.name].is_up]
         with suppress(TimeoutError):
             async with asyncio.timeout(_DRAIN_SECONDS):
                 for run in over:
@@ -526,11 +413,7 @@ class SystemPerformer:
     def end(self) -> None:
         """After the last run: end what serves them all."""
         self.capture.end()
-        cgroups.remove(self._groups)
-
-    def directory(self, run: Run) -> str:
-        """Where the keeper keeps the run."""
-        return os.path.join(runs_directory(self.home), run.key)
+        self.runs.end()
 
 
 def _masked(run: Run, text: str) -> str:

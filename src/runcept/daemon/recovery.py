@@ -25,7 +25,8 @@ from runcept.daemon.capture import Note
 from runcept.daemon.engine import Engine
 from runcept.daemon.environment import Environment
 from runcept.daemon.handlers import last_run, load_environment
-from runcept.daemon.performer import GROUP, PORTS, Run, SystemPerformer
+from runcept.daemon.performer import SystemPerformer
+from runcept.daemon.runs import GROUP, PORTS, Run
 from runcept.database.queries import Database, StoredRun
 from runcept.errors import LogNotReadable, RunceptError
 from runcept.logs.reader import read
@@ -55,7 +56,7 @@ class Recovery:
 
     async def run(self) -> None:
         """Take over what lives, end what has ended, start what is due."""
-        self._performer.clear_away()
+        self._performer.runs.clear_away()
         self._restore()
         known = self._database.unreleased_runs()
         for stored_run in known:
@@ -96,7 +97,7 @@ class Recovery:
     def _give_up_unknown(self, environment: Environment) -> None:
         """What is stored as alive, and of whose run nobody knows: no fact about it would ever come."""
         for life in list(environment.lives.values()):
-            if life.is_up and self._performer.find(environment, life.name, life.run) is None:
+            if life.is_up and self._performer.runs.find(environment.path, life.name, life.run) is None:
                 self._engine.post(environment, ev.Lost(life.name, life.run, "nothing is known of its last run"))
 
     @staticmethod
@@ -136,7 +137,7 @@ class Recovery:
             return
         run = Run(stored.key, environment, stored.process, stored.run)
         self._identify(run, stored)
-        self._performer.know(run)
+        self._performer.runs.know(run)
         if is_over:
             run.in_keeper = entry is not None
             await self._finish_log(run, stored)
@@ -174,7 +175,7 @@ class Recovery:
         """
         if run.key not in self._held:
             with suppress(OSError):
-                os.mkdir(os.path.join(self._performer.directory(run), "run.json"))
+                os.mkdir(os.path.join(self._performer.runs.directory(run), "run.json"))
         introduced = self._read(run, "run.json", _Introduction)
         if introduced is None and stored is not None:
             introduced = _Introduction(stored.pid, stored.start_time, stored.boot_id)
@@ -240,7 +241,7 @@ class Recovery:
         """Let the keeper take over a process that it did not start; None where it is not there any more."""
         if run.pid is None or run.start_time is None or not self._lives(run):
             return None
-        directory = self._performer.directory(run)
+        directory = self._performer.runs.directory(run)
         try:
             return await self._link.adopt(
                 key=run.key,
@@ -307,13 +308,13 @@ class Recovery:
             self._database.begin_run(key, path, name, number)
             self._database.spawned_run(key, entry.pid, entry.start_time, boot_id(), at)
             self._database.save_lives(path, [life])
-        self._performer.know(run)
+        self._performer.runs.know(run)
         await self._is_held(run, life)
 
     def _read(self, run: Run, name: str, kind: type[_T]) -> _T | None:
         """What the keeper wrote down in the run's directory."""
         try:
-            with open(os.path.join(self._performer.directory(run), name), "rb") as file:
+            with open(os.path.join(self._performer.runs.directory(run), name), "rb") as file:
                 return msgspec.json.decode(file.read(), type=kind)
         except (OSError, msgspec.DecodeError):
             return None

@@ -35,6 +35,7 @@ from runcept.core.views import ProcessView
 from runcept.daemon.handlers import Handlers
 from runcept.errors import BadRequest, RunceptError, UnknownMethod
 from runcept.paths import ensure_private
+from runcept.process.limits import clients_that_fit
 
 __all__ = ["bind", "serve"]
 
@@ -80,6 +81,7 @@ async def serve(
     listener.listen(_BACKLOG)
     loop = asyncio.get_running_loop()
     clients: dict[_Client, None] = {}
+    most = min(_CLIENTS_MAX, clients_that_fit())
     long_requests = asyncio.Semaphore(_LONG_MAX)
     while True:
         try:
@@ -92,7 +94,7 @@ async def serve(
             _log.warning("a client of uid %d was refused", _peer_uid(connection))
             connection.close()
             continue
-        if len(clients) >= _CLIENTS_MAX:
+        if len(clients) >= most:
             next((each for each in clients if each.is_idle), next(iter(clients))).hang_up()
         reader, writer = await asyncio.open_unix_connection(sock=connection, limit=_USUAL_BYTES)
         client = _Client(reader, writer, handlers, long_requests)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
 
-__all__ = ["ENOUGH_FILES", "given_files", "patiently", "raise_file_limit", "runs_that_fit"]
+__all__ = ["ENOUGH_FILES", "clients_that_fit", "given_files", "patiently", "raise_file_limit", "runs_that_fit"]
 
 ENOUGH_FILES = 65_536
 _A_RUN = 5
@@ -36,6 +36,12 @@ def runs_that_fit() -> int:
     """How many runs can be looked after with the descriptors that we may have; one in any case."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return max(1, ((ENOUGH_FILES if soft == resource.RLIM_INFINITY else soft) - _OURS) // _A_RUN)
+
+
+def clients_that_fit() -> int:
+    """How many may be connected to us at a time: a quarter of the descriptors."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return (ENOUGH_FILES if soft == resource.RLIM_INFINITY else soft) // 4
 
 
 async def patiently(look: Callable[[], T]) -> T:

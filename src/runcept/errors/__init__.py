@@ -44,6 +44,20 @@ A call site passes facts; the class writes the words. Nothing here does I/O.
 
 from __future__ import annotations
 
+from runcept.errors.base import RemoteError, RunceptError, nearest
+from runcept.errors.starting import (
+    CommandIsDirectory,
+    CommandNotExecutable,
+    CommandNotFound,
+    LogsUnwritable,
+    NoDescriptorLeft,
+    PortTaken,
+    PreviousRunLives,
+    SpawnRefused,
+    StartError,
+    WorkingDirectoryUnusable,
+)
+
 __all__ = [
     "BadRequest",
     "CommandIsDirectory",
@@ -86,44 +100,6 @@ __all__ = [
     "WorkingDirectoryUnusable",
     "nearest",
 ]
-
-
-def nearest(word: str, choices: list[str]) -> str | None:
-    """The one of `choices` that a typist of `word` most likely meant, or None."""
-    from difflib import get_close_matches  # 6 ms: only where there is an error
-
-    typed = max(3, len(word) // 2)  # who types "events" has not left out half of "environments"
-    lowered = {choice.lower(): choice for choice in choices if abs(len(choice) - len(word)) <= typed}
-    found = get_close_matches(word.lower(), list(lowered), n=1, cutoff=0.6)
-    return lowered[found[0]] if found else None
-
-
-class RunceptError(Exception):
-    """Base of all errors. `fields` are the facts, in JSON types, that a script may act on."""
-
-    code: str = "failed"
-    exit_status: int = 1
-    hint: str = ""
-
-    def __init__(self, message: str, *, hint: str | None = None, **fields: object) -> None:
-        super().__init__(message)
-        self.message = message
-        self.fields = fields
-        if hint is not None:
-            self.hint = hint
-
-    def as_dict(self) -> dict[str, object]:
-        """`{"code", "message", "hint", ...fields}`: the value of `error` in JSON output."""
-        return {"code": self.code, "message": self.message, "hint": self.hint, **self.fields}
-
-
-class RemoteError(RunceptError):
-    """An error that the daemon answered with; it looks like the one that was raised there."""
-
-    def __init__(self, code: str, message: str, hint: str, exit_status: int, fields: dict[str, object]) -> None:
-        super().__init__(message, hint=hint, **fields)
-        self.code = code
-        self.exit_status = exit_status
 
 
 class UsageError(RunceptError):
@@ -319,126 +295,6 @@ class KeeperLost(DaemonError):
         super().__init__(f"the keeper is lost: {why}")
 
 
-class StartError(RunceptError):
-    """Why a process could not be started. The message is the process's `reason`."""
-
-    code = "start-failed"
-
-
-class CommandNotFound(StartError):
-    """execve(2) or the search in PATH found no such file."""
-
-    code = "command-not-found"
-
-    def __init__(self, command: str) -> None:
-        super().__init__(f"command not found: {command}", hint="Install it, or correct `command`.", command=command)
-
-
-class CommandNotExecutable(StartError):
-    """The file is there but has no execute permission."""
-
-    code = "command-not-executable"
-
-    def __init__(self, command: str) -> None:
-        super().__init__(f"{command} is not executable", hint=f"chmod +x {command}", command=command)
-
-
-class CommandIsDirectory(StartError):
-    """The command names a directory."""
-
-    code = "command-is-directory"
-
-    def __init__(self, command: str) -> None:
-        super().__init__(f"{command} is a directory, not a program", hint="Correct `command`.", command=command)
-
-
-class WorkingDirectoryUnusable(StartError):
-    """chdir(2) into the working directory failed."""
-
-    code = "working-directory-unusable"
-
-    def __init__(self, directory: str, why: str) -> None:
-        super().__init__(
-            f"cannot work in {directory}: {why}", hint="Create it, or correct `working_dir`.", directory=directory
-        )
-
-
-class SpawnRefused(StartError):
-    """The operating system refused for a reason of its own: no memory, too many processes, a bad interpreter."""
-
-    code = "spawn-refused"
-    hint = "Of a script, check the first line; else `ulimit -a` shows the limits it may have met."
-
-    def __init__(self, command: str, why: str) -> None:
-        super().__init__(f"cannot start {command}: {why}", command=command)
-
-
-class NoDescriptorLeft(StartError):
-    """So much runs that another process could not be looked after with the descriptors that the daemon may have."""
-
-    code = "no-descriptor-left"
-    hint = "Stop something; or `runcept daemon stop`, raise `ulimit -n`, and start again."
-
-    def __init__(self, command: str, runs: int) -> None:
-        super().__init__(
-            f"cannot start {command}: `ulimit -n` leaves room for {runs} processes; stop something,"
-            " or raise it after `runcept daemon stop`",
-            command=command,
-            runs=runs,
-        )
-
-
-class LogsUnwritable(StartError):
-    """There is no place for the output of a process: `.runcept` cannot be made in the project."""
-
-    code = "logs-unwritable"
-    hint = "Make the directory of the project writable for you, and check that its disk has room."
-
-    def __init__(self, directory: str, why: str) -> None:
-        super().__init__(f"cannot write logs to {directory}: {why}", directory=directory)
-
-
-class PortTaken(StartError):
-    """A port that a process declares is another process's: bound by it, or promised to it by Runcept.
-
-    `process` and `environment` (a path) where that one is managed as well.
-    """
-
-    code = "port-taken"
-
-    def __init__(
-        self,
-        port: int,
-        owner_pid: int | None,
-        owner: str,
-        process: str | None = None,
-        environment: str | None = None,
-    ) -> None:
-        who = f"pid {owner_pid} ({owner})" if owner_pid else owner
-        if process is not None:
-            ours = f"{process} of {environment}"
-            who = f"{who}, which is {ours}" if owner_pid else f"{ours}, which {owner}"
-        super().__init__(
-            f"port {port} is held by {who}",
-            hint='Stop that process, or set ports = "auto".',
-            port=port,
-            owner_pid=owner_pid,
-            owner=owner,
-            owner_process=process,
-            owner_environment=environment,
-        )
-
-
-class PreviousRunLives(StartError):
-    """What is left of the run before could not be ended, and there are no two of one process."""
-
-    code = "previous-run-lives"
-    hint = "End it by other means (it may be another user's, or wait for a disk), then start again."
-
-    def __init__(self, survivors: str) -> None:
-        super().__init__(f"the run before has not ended, and cannot be: {survivors}", survivors=survivors)
-
-
 class EnvironmentActive(RunceptError):
     """An active environment cannot be forgotten."""
 
@@ -476,7 +332,7 @@ class LogNotReadable(RunceptError):
     hint = "Check what is there, who owns it, and whether it may be read."
 
     def __init__(self, path: str, why: str) -> None:
-        super().__init__(f"the log {path} cannot be read: {why}", path=path)
+        super().__init__(f"{path} cannot be read: {why}", path=path)
 
 
 class LogNotRemovable(RunceptError):
