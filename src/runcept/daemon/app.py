@@ -118,6 +118,9 @@ class Daemon:
         recovery = Recovery(self._engine, self._database, self._performer, self._performer.link)
         for run in list(self._performer.runs.values()):
             await recovery.take_back(run)
+        for entry in self._performer.link.runs:
+            if entry.key not in self._performer.runs:
+                await recovery.take_in(entry.key, entry)
 
     def _asked_to_end(self) -> None:
         """SIGTERM and SIGINT are `runcept daemon stop`."""

@@ -73,7 +73,7 @@ class Recovery:
             if self._database.is_released(key):
                 await self._performer.drop(key)
             elif key not in keys:
-                await self._take_in(key, entry)
+                await self.take_in(key, entry)
         for environment in list(self._engine.environments.values()):
             self._engine.resume(environment)
         await self._engine.wait_until(lambda: all(map(self._is_told, self._ended)), _CATCH_UP_SECONDS)
@@ -105,7 +105,7 @@ class Recovery:
         is_over = life is None or stored.run != life.run or not life.is_up
         entry = self._held.get(stored.key)
         if is_over and entry is not None and is_alive(Identity(entry.pid, entry.start_time, boot_id())):
-            await self._take_in(stored.key, entry)  # what was kept of it could not be read
+            await self.take_in(stored.key, entry)  # what was kept of it could not be read
             return
         if environment is None or life is None:
             _log.warning("%s: its environment or process is not known any more", stored.key)
@@ -224,10 +224,17 @@ class Recovery:
             self._ended.append(run)
             self._performer.ended_unseen(run)
 
-    async def _take_in(self, key: str, entry: HeldRun) -> None:
-        """A run that only the keeper knows: the database was lost."""
-        meta = entry.meta
-        path, name, number = meta["RUNCEPT_ENVIRONMENT"], meta["RUNCEPT_PROCESS"], int(meta["RUNCEPT_RUN"])
+    async def take_in(self, key: str, entry: HeldRun) -> None:
+        """A run that only the keeper knows: the database was lost, or somebody else had the keeper start it."""
+        try:
+            marker = msgspec.convert(entry.meta, dict[str, Any])
+            path, name = str(marker["RUNCEPT_ENVIRONMENT"]), str(marker["RUNCEPT_PROCESS"])
+            number = int(marker["RUNCEPT_RUN"])
+        except (msgspec.ValidationError, KeyError, TypeError, ValueError):
+            _log.warning("%s: pid %s was not started by a daemon of ours", key, entry.pid)
+            if entry.exit is not None:  # as long as it is held the keeper does not end
+                await self._performer.drop(key)
+            return
         try:
             environment = self._engine.environments.get(path)
             environment = environment or load_environment(self._performer.home, self._engine, path)

@@ -36,7 +36,7 @@ class Run:
         self.umask = request.get("umask", 0o022)
         self.system = system
         self.about = {name: request.get(name) for name in ("key", "pid", "start_time", "boot_id", "meta")}
-        self.about["started_at"] = time.time() if self.own else None
+        self.about |= {"key": self.key, "started_at": time.time() if self.own else None}
         self.exit: dict[str, Any] | None = None
         self.reading = self.stuck = self.recorded = False
         self.pid, self.watched = 0, -1
