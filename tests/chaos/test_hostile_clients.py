@@ -348,6 +348,17 @@ def keeper_request(**message: Any) -> bytes:
     return json.dumps(message).encode() + b"\n"
 
 
+def told_by_keeper(stage: Stage, message: bytes) -> dict[str, Any] | None:
+    """Its answer; None where the daemon has pushed us out before that, as the newest connection does."""
+    with connect(stage, "keeper") as client, contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        client.sendall(message)
+        with client.makefile("rb") as incoming:
+            if line := incoming.readline():
+                found: dict[str, Any] = json.loads(line)
+                return found
+    return None
+
+
 KEEPER_HOSTILE = [
     b"[" * 100_000 + b"\n",
     b'{"a":' * 100_000 + b"\n",
@@ -397,9 +408,9 @@ def test_nonsense_does_not_shake_the_keeper(stage: Stage) -> None:
         assert stage.statuses()["steady"].pid == pid, raw[:100]
     lines = len(stage.messages("steady"))
     wait_until(lambda: len(stage.messages("steady")) > lines)
-    assert (stage.keepers(), stage.daemons()) == ([keeper], [daemon])
+    wait_until(lambda: (stage.keepers(), stage.daemons()) == ([keeper], [daemon]))  # one too many finds the lock
     log = Path(stage.home, "logs", "keeper.log").read_text()
-    assert all(line[:4].isdigit() for line in log.splitlines()), log
+    assert all(line[:4].isdigit() or line.startswith("another keeper holds") for line in log.splitlines()), log
     assert "\x1b" not in log
     assert psutil.Process(keeper).memory_info().rss < 40 * MB
 
@@ -419,4 +430,32 @@ def test_idle_connections_and_frames_without_end_do_not_shake_the_keeper(stage: 
         lines = len(stage.messages("steady"))
         wait_until(lambda: len(stage.messages("steady")) > lines)
     assert stage.ask_for("restart", "steady").ok
-    assert stage.keepers() == [keeper]
+    wait_until(lambda: stage.keepers() == [keeper])
+
+
+@pytest.mark.parametrize(
+    "meta", [None, "x", [1], {}, {"RUNCEPT_ENVIRONMENT": 1, "RUNCEPT_PROCESS": 2, "RUNCEPT_RUN": "x"}]
+)
+@pytest.mark.parametrize("command", ["true", "sleep 1000"])
+def test_a_run_that_somebody_else_had_the_keeper_start_stops_no_daemon(stage: Stage, meta: Any, command: str) -> None:
+    """One that lives is left alone, one that is over is let go of; by the daemon that is there, and by the next one."""
+    stage.write({"steady": ""})
+    pid = stage.ask_for("start", "steady").processes[0].pid
+    outside = stage.project.parent / "outside"
+    spawn = {"op": "spawn", "argv": command.split(), "env": {"PATH": os.environ["PATH"]}, "cwd": "/", "meta": meta}
+    message = keeper_request(id=1, key="../../outside", directory=str(outside), **spawn)
+    stranger = wait_until(lambda: told_by_keeper(stage, message))["result"]["pid"]
+    try:
+        wait_until(lambda: stage.statuses()["steady"].pid == pid)
+        stage.kill(stage.daemons())
+        wait_until(stage.daemons)
+        assert stage.statuses()["steady"].pid == pid
+        assert psutil.pid_exists(stranger) is (command != "true")
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(stranger, 9)
+    assert outside.exists(), "its name leads out of our directory: nothing is removed by it"
+    wait_until(lambda: stage.ask_for("restart", "steady").ok)
+    if command != "true":  # it has ended: the next look at the keeper lets go of it
+        stage.kill(stage.daemons())
+        wait_until(stage.daemons)

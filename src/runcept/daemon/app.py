@@ -136,7 +136,10 @@ class Daemon:
         self._engine.record("keeper_started", f"pid {self._performer.link.pid}", "supervisor")
         recovery = Recovery(self._engine, self._database, self._performer, self._performer.link)
         for run in self._performer.runs:
-            await recovery.take_back(run)
+            await recovery.guarded(run.key, recovery.take_back(run))
+        for entry in self._performer.link.runs:
+            if self._performer.runs.get(entry.key) is None:
+                await recovery.guarded(entry.key, recovery.take_in(entry.key, entry))
 
     def _asked_to_end(self) -> None:
         """SIGTERM and SIGINT are `runcept daemon stop`."""

@@ -60,13 +60,13 @@ class Recovery:
         self._restore()
         known = self._database.unreleased_runs()
         for stored_run in known:
-            await self._guarded(stored_run.key, self._take_over(stored_run))
+            await self.guarded(stored_run.key, self._take_over(stored_run))
         keys = {stored_run.key for stored_run in known}
         for key, entry in self._held.items():
             if self._database.is_released(key):
                 await self._performer.drop(key)
             elif key not in keys:
-                await self._guarded(key, self._take_in(key, entry))
+                await self.guarded(key, self.take_in(key, entry))
         for environment in list(self._engine.environments.values()):
             self._give_up_unknown(environment)
             self._engine.resume(environment)
@@ -87,7 +87,8 @@ class Recovery:
                     self._database.save_lives(environment.path, environment.lives.values())
 
     @staticmethod
-    async def _guarded(key: str, work: Awaitable[None]) -> None:
+    async def guarded(key: str, work: Awaitable[None]) -> None:
+        """Do it for one run."""
         try:
             await work
         except Exception:  # noqa: BLE001
@@ -127,7 +128,7 @@ class Recovery:
         is_over = life is None or stored.run != life.run or not life.is_up
         entry = self._held.get(stored.key)
         if is_over and entry is not None and is_alive(Identity(entry.pid, entry.start_time, boot_id())):
-            await self._take_in(stored.key, entry)  # what was kept of it could not be read
+            await self.take_in(stored.key, entry)  # what was kept of it could not be read
             return
         if environment is None or life is None:
             _log.warning("%s: its environment or process is not known any more", stored.key)
@@ -285,10 +286,17 @@ class Recovery:
             self._ended.append(run)
             self._performer.ended_unseen(run)
 
-    async def _take_in(self, key: str, entry: HeldRun) -> None:
-        """A run that only the keeper knows: the database was lost."""
-        meta = entry.meta
-        path, name, number = meta["RUNCEPT_ENVIRONMENT"], meta["RUNCEPT_PROCESS"], int(meta["RUNCEPT_RUN"])
+    async def take_in(self, key: str, entry: HeldRun) -> None:
+        """A run that only the keeper knows: the database was lost, or somebody else had the keeper start it."""
+        try:
+            marker = msgspec.convert(entry.meta, dict[str, Any])
+            path, name = str(marker["RUNCEPT_ENVIRONMENT"]), str(marker["RUNCEPT_PROCESS"])
+            number = int(marker["RUNCEPT_RUN"])
+        except (msgspec.ValidationError, KeyError, TypeError, ValueError):
+            _log.warning("%s: pid %s was not started by a daemon of ours", key, entry.pid)
+            if entry.exit is not None:  # as long as it is held the keeper does not end
+                await self._performer.drop(key)
+            return
         try:
             environment = self._engine.environments.get(path)
             environment = environment or load_environment(self._performer.home, self._engine, path)
@@ -299,7 +307,7 @@ class Recovery:
             _log.warning("%s: pid %s runs on unmanaged: %s does not expect it", key, entry.pid, path)
             return
         run = Run(key, environment, name, number)
-        self._remember(run, meta)
+        self._remember(run, marker)
         life, now, at = environment.lives[name], self._engine.now(), entry.started_at or time.time()
         context = Context(process=environment.project.process(name), now=now, jitter=0.0)
         taken_in(life, ev.Spawned(name, number, entry.pid, at, run.ports), context)

@@ -157,6 +157,8 @@ class Runs:
 
     def remove_directory(self, key: str) -> None:
         """Remove the directory of a run at one blow: half of it would look like output that is in no log."""
+        if key != os.path.basename(key) or key.startswith("."):  # of a run that somebody else has named
+            return
         directory = os.path.join(runs_directory(self.home), key)
         with suppress(OSError):
             os.rename(directory, directory + _OVER)

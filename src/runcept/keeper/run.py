@@ -39,7 +39,7 @@ class Run:
         self.umask = request.get("umask", 0o022)
         self.system = system
         self.about: dict[str, Any] = {name: request.get(name) for name in _ABOUT}
-        self.about["started_at"] = time.time() if self.own else None
+        self.about |= {"key": self.key, "started_at": time.time() if self.own else None}
         self.group: str | None = request.get("cgroup")
         self.exit: dict[str, Any] | None = None
         self.reading = self.recorded = False

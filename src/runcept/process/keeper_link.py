@@ -352,12 +352,7 @@ class _Starting:
     def __init__(self, home: str, path: str, options: Sequence[str]) -> None:
         program = os.path.join(os.path.dirname(runcept.__file__), "keeper")
         files = given_files() if given_files() != resource.RLIM_INFINITY else "unlimited"
-        as_we_were = [
-            "/bin/sh",
-            "-c",
-            f'umask 077; ulimit -S -n {files}; exec "$@"',
-            "keeper",
-        ]  # whose children are to be so
+        as_we_were = ["/bin/sh", "-c", f'ulimit -S -n {files}; exec "$@"', "keeper"]  # whose children are to be so
         self._command = [*as_we_were, sys.executable, "-I", "-S", "-X", "utf8", program, home, path, *options]
         self._log = os.path.join(home, "logs", "keeper.log")
         self._lock = os.path.join(home, "keeper.lock")
