@@ -11,6 +11,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -27,7 +28,8 @@ from runcept.logs.record import raw_ts
 from runcept.paths import database
 from runcept.units import instant, parse_instant
 
-LATE = 12.0
+soon = partial(wait_until, seconds=30)
+LATE = 25.0
 """Seconds, on a machine that has other things to do; a clock that is wrong is wrong by an hour."""
 STUBBORN = 'command = "trap : TERM; echo up; while :; do sleep 0.1; done"'
 """It ignores what is polite."""
@@ -84,14 +86,14 @@ def test_a_jump_within_a_grace_changes_it_by_nothing(
     """SIGKILL comes when the two seconds are over."""
     one(stage, f'{STUBBORN}\nstop_timeout = "2s"')
     pid = stage.ask_for("start", "web").processes[0].pid
-    wait_until(lambda: stage.messages("web"))
+    soon(lambda: stage.messages("web"))
     begun = time.monotonic()
     stage.ask_for("stop", "web", wait=False)
     assert state(stage) == "stopping"
     change(clock)
-    wait_until(lambda: not is_alive(pid))
+    soon(lambda: not is_alive(pid))
     assert 1.95 <= time.monotonic() - begun < LATE
-    wait_until(lambda: state(stage) == "stopped")
+    soon(lambda: state(stage) == "stopped")
     assert stage.statuses()["web"].exit_signal == "SIGKILL"
 
 
@@ -104,19 +106,19 @@ def test_a_daemon_that_is_killed_after_a_jump_goes_on_with_the_same_deadlines(
         f'[project]\nname = "p"\n[[process]]\nname = "web"\n{STUBBORN}\nstop_timeout = "3s"\n'
         '[[process]]\nname = "quits"\ncommand = "exit 3"\nrestart = "on-failure"\nrestart_delay = "3s"\n'
     )
-    pid = stage.ask_for("activate", wait=False) and wait_until(lambda: stage.statuses()["web"].pid)
-    wait_until(lambda: stage.statuses()["quits"].state == "backoff")
+    pid = stage.ask_for("activate", wait=False) and soon(lambda: stage.statuses()["web"].pid)
+    soon(lambda: stage.statuses()["quits"].state == "backoff")
     due = deadline(stage, "quits")
     begun = time.monotonic()
     stage.ask_for("stop", "web", wait=False)
     change(clock)
     killed = stage.daemons()
     stage.kill(killed)
-    wait_until(lambda: set(stage.daemons()) - set(killed) and answers(stage))
+    soon(lambda: set(stage.daemons()) - set(killed) and answers(stage))
     assert abs(clock.shown() - clock.now()) < 60
-    wait_until(lambda: not is_alive(pid))
+    soon(lambda: not is_alive(pid))
     assert 2.95 <= time.monotonic() - begun < LATE
-    wait_until(lambda: stage.statuses()["quits"].run == 2)
+    soon(lambda: stage.statuses()["quits"].run == 2)
     assert due <= time.monotonic() < due + LATE
 
 
@@ -127,12 +129,12 @@ def test_a_jump_within_a_back_off_changes_it_by_nothing(
     """It is started again when its delay is over, and once."""
     stage.write({"quits": 'restart = "on-failure"\nrestart_delay = "3s"'})
     stage.ask_for("activate", wait=False)
-    wait_until(lambda: stage.statuses()["quits"].state == "backoff")
+    soon(lambda: stage.statuses()["quits"].state == "backoff")
     due = deadline(stage, "quits")
     change(clock)
-    wait_until(lambda: stage.statuses()["quits"].run == 2)
+    soon(lambda: stage.statuses()["quits"].run == 2)
     assert due <= time.monotonic() < due + LATE
-    wait_until(lambda: [entry.run for entry in Ledger(stage).journal()] == [1, 2])
+    soon(lambda: [entry.run for entry in Ledger(stage).journal()] == [1, 2])
 
 
 @pytest.mark.parametrize("change", [forward, back])
@@ -143,9 +145,9 @@ def test_a_jump_does_not_make_failures_older(stage: Stage, clock: Clock, change:
         'command = "exit 3"\nrestart = "always"\nrestart_delay = "200ms"\nmax_restarts = 3\nrestart_window = "1m"',
     )
     stage.ask_for("activate", wait=False)
-    wait_until(lambda: stage.statuses()["web"].run == 2)
+    soon(lambda: stage.statuses()["web"].run == 2)
     change(clock)
-    wait_until(lambda: stage.statuses()["web"].state == "failed")
+    soon(lambda: stage.statuses()["web"].state == "failed")
     assert stage.statuses()["web"].run == 4
     assert "gave up" in stage.statuses()["web"].reason
 
@@ -160,15 +162,15 @@ def test_a_jump_changes_no_interval_of_a_health_check_and_no_start_period(
     probes = stage.project / "probes"
     begun = time.monotonic()
     stage.ask_for("activate", wait=False)
-    wait_until(probes.exists)
+    soon(probes.exists)
     change(clock)
-    wait_until(lambda: stage.statuses()["web"].health == "unhealthy")
+    soon(lambda: stage.statuses()["web"].health == "unhealthy")
     assert 1.9 <= time.monotonic() - begun < LATE
     (stage.project / "ok").touch()
-    wait_until(lambda: stage.statuses()["web"].health == "healthy")
+    soon(lambda: stage.statuses()["web"].health == "healthy")
     change(clock)
     begun, size = time.monotonic(), probes.stat().st_size
-    wait_until(lambda: probes.stat().st_size >= size + 6)
+    soon(lambda: probes.stat().st_size >= size + 6)
     assert 1.2 <= time.monotonic() - begun < LATE
 
 
@@ -179,7 +181,7 @@ def test_a_jump_is_no_inactivity(stage: Stage, clock: Clock, change: Callable[[C
     pid = stage.ask_for("start", "web").processes[0].pid
     begun = time.monotonic()
     change(clock)  # the last use
-    wait_until(lambda: not is_alive(pid))
+    soon(lambda: not is_alive(pid))
     assert 3 <= time.monotonic() - begun < LATE
     assert "without activity" in stage.ask("ps").processes[0].reason
 
@@ -221,7 +223,7 @@ def test_a_jump_ends_nobodys_wait(stage: Stage, clock: Clock, change: Callable[[
     with ThreadPoolExecutor(1) as pool:
         begun = time.monotonic()
         waiting = pool.submit(stage.ask_for, "activate", seconds=2)
-        wait_until(lambda: stage.ask("ps").processes)
+        soon(lambda: stage.ask("ps").processes)
         change(clock)
         outcome = waiting.result()
     assert outcome.timed_out
@@ -233,7 +235,7 @@ def test_a_log_stays_in_order_whatever_the_clock_does(stage: Stage, clock: Clock
 
     What `--since` and `--until` find by bisection is what looking at each line finds.
     """
-    stage.write({"storm": 'log = {max_size = "200KB", keep = 1000, compress = false}'})
+    stage.write({"storm": 'log = {max_size = "100KB", keep = 1000, compress = false}'})
     log = stage.log("storm")
 
     def files() -> int:
@@ -241,7 +243,7 @@ def test_a_log_stays_in_order_whatever_the_clock_does(stage: Stage, clock: Clock
 
     def rotates() -> None:
         known = files()
-        wait_until(lambda: files() > known + 1, 30)
+        soon(lambda: files() > known + 1)
 
     stage.ask_for("start", "storm")
     rotates()
@@ -277,10 +279,10 @@ def test_the_last_ten_minutes_after_a_jump_back_are_there(stage: Stage, clock: C
     one(stage, 'command = "echo before; while [ ! -e go ]; do sleep 0.02; done; echo after; exec sleep 1000"')
     clock.jump(HOUR)
     stage.ask_for("start", "web")
-    wait_until(lambda: stage.messages("web"))
+    soon(lambda: stage.messages("web"))
     clock.jump(-HOUR)
     (stage.project / "go").touch()
-    wait_until(lambda: "after" in stage.messages("web"))
+    soon(lambda: "after" in stage.messages("web"))
     page = read({"web": stage.log("web")}, since="10m", stream="stdout")
     assert [line.message for line in page.lines] == ["before", "after"]
 
@@ -290,7 +292,7 @@ def test_a_managed_process_has_the_clock_of_the_machine(stage: Stage, clock: Clo
     one(stage, 'command = "date +%s; exec sleep 1000"')
     clock.jump(HOUR)
     pid = stage.ask_for("start", "web").processes[0].pid
-    wait_until(lambda: stage.messages("web"))
+    soon(lambda: stage.messages("web"))
     assert abs(int(stage.messages("web")[0]) - time.time()) < 60
     environ = Path(f"/proc/{pid}/environ").read_bytes()
     assert b"LD_PRELOAD" not in environ

@@ -9,6 +9,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 from tests.chaos.ledger import Ledger
@@ -19,6 +20,7 @@ from runcept.api import messages as m
 from runcept.client.connection import Connection
 from runcept.paths import database
 
+soon = partial(wait_until, seconds=30)
 POLITE = "command = \"trap 'echo goodbye; exit 7' TERM; echo up; while :; do sleep 0.05; done\""
 STUBBORN = 'command = "trap : TERM; echo up; while :; do sleep 0.05; done"'
 
@@ -41,7 +43,7 @@ def suspended(pids: list[int]) -> Iterator[None]:
 
 def until(instant: float) -> None:
     """Time is what these tests are about: it has to pass."""
-    wait_until(lambda: time.monotonic() >= instant, 30)
+    soon(lambda: time.monotonic() >= instant)
 
 
 def events(stage: Stage) -> list[str]:
@@ -68,16 +70,16 @@ def test_a_grace_ends_when_they_go_on(stage: Stage, name: str) -> None:
     """It is not cut short; what is left when it is over is killed."""
     one(stage, f'{STUBBORN}\nstop_timeout = "3s"')
     pid = stage.ask_for("start", "web").processes[0].pid
-    wait_until(lambda: stage.messages("web"))
+    soon(lambda: stage.messages("web"))
     begun = time.monotonic()
     stage.ask_for("stop", "web", wait=False)
     assert state(stage) == "stopping"
     with suspended(who(stage, name)):
-        wait_until(lambda: not is_alive(pid) or time.monotonic() >= begun + 5)
+        soon(lambda: not is_alive(pid) or time.monotonic() >= begun + 5)
         assert time.monotonic() >= begun + 3
         until(begun + 5)
-    wait_until(lambda: not is_alive(pid))
-    wait_until(lambda: state(stage) == "stopped")
+    soon(lambda: not is_alive(pid))
+    soon(lambda: state(stage) == "stopped")
     assert stage.statuses()["web"].exit_signal == "SIGKILL"
 
 
@@ -86,10 +88,10 @@ def test_what_ends_in_time_while_they_are_suspended_was_not_killed(stage: Stage,
     """Its exit status and its last line are told."""
     one(stage, f'{POLITE}\nstop_timeout = "1s"')
     pid = stage.ask_for("start", "web").processes[0].pid
-    wait_until(lambda: stage.messages("web"))
+    soon(lambda: stage.messages("web"))
     with ThreadPoolExecutor(1) as pool:
         stopping = pool.submit(stage.ask_for, "stop", "web")
-        wait_until(lambda: state(stage) != "running")
+        soon(lambda: state(stage) != "running")
         with suspended(who(stage, name)):
             until(time.monotonic() + 2)
             assert not is_alive(pid)
@@ -103,13 +105,13 @@ def test_a_suspended_keeper_keeps_no_signal_from_a_process(stage: Stage) -> None
     """It is told to end, and has the rest of its grace for that."""
     one(stage, f'{POLITE}\nstop_timeout = "5s"')
     pid = stage.ask_for("start", "web").processes[0].pid
-    wait_until(lambda: stage.messages("web"))
+    soon(lambda: stage.messages("web"))
     with suspended(stage.keepers()):
         stage.ask_for("stop", "web", wait=False)
         begun = time.monotonic()
-        wait_until(lambda: not is_alive(pid))
+        soon(lambda: not is_alive(pid))
         assert time.monotonic() - begun < 4
-    wait_until(lambda: state(stage) == "stopped")
+    soon(lambda: state(stage) == "stopped")
     assert stage.statuses()["web"].exit_code == 7
     assert stage.messages("web") == ["up", "goodbye"]
 
@@ -119,11 +121,11 @@ def test_a_back_off_that_comes_due_meanwhile_starts_one(stage: Stage, name: str)
     """However long ago it was."""
     stage.write({"quits": 'restart = "on-failure"\nrestart_delay = "1s"\nmax_restarts = 1'})
     stage.ask_for("activate", wait=False)
-    wait_until(lambda: stage.statuses()["quits"].state == "backoff")
+    soon(lambda: stage.statuses()["quits"].state == "backoff")
     with suspended(who(stage, name)):
         until(time.monotonic() + 3)
         assert len(Ledger(stage).journal()) == 1
-    wait_until(lambda: stage.statuses()["quits"].state == "failed")
+    soon(lambda: stage.statuses()["quits"].state == "failed")
     assert [(entry.what, entry.run) for entry in Ledger(stage).journal()] == [("began", 1), ("began", 2)]
 
 
@@ -134,11 +136,11 @@ def test_a_probe_whose_time_ran_out_for_us_is_no_failure(stage: Stage) -> None:
     stage.ask_for("start", "web")
     probes = stage.project / "probes"
     size = probes.stat().st_size
-    wait_until(lambda: probes.stat().st_size > size)
+    soon(lambda: probes.stat().st_size > size)
     with suspended(stage.daemons()):
         size = probes.stat().st_size
         until(time.monotonic() + 2.5)
-    wait_until(lambda: probes.stat().st_size >= size + 2)
+    soon(lambda: probes.stat().st_size >= size + 2)
     assert stage.statuses()["web"].health == "healthy"
     assert "unhealthy" not in events(stage)
 
@@ -152,11 +154,11 @@ def test_a_line_that_was_written_meanwhile_makes_ready(stage: Stage) -> None:
     )
     begun = time.monotonic()
     stage.ask_for("activate", wait=False)
-    wait_until(lambda: stage.statuses()["web"].pid)
+    soon(lambda: stage.statuses()["web"].pid)
     with suspended(stage.daemons()):
         (stage.project / "go").touch()
         until(begun + 4)
-    wait_until(lambda: stage.statuses()["web"].state == "running")
+    soon(lambda: stage.statuses()["web"].state == "running")
     assert stage.statuses()["web"].health == "healthy"
     assert "unhealthy" not in events(stage)
 
@@ -176,7 +178,7 @@ def test_a_request_that_was_sent_meanwhile_counts_against_inactivity(stage: Stag
         until(time.monotonic() + 1)
     assert is_alive(pid)
     assert "inactivity_stop" not in events(stage)
-    wait_until(lambda: not is_alive(pid))  # once that was long enough ago as well
+    soon(lambda: not is_alive(pid))  # once that was long enough ago as well
 
 
 def test_what_is_unused_all_the_while_is_stopped_when_the_daemon_goes_on(stage: Stage) -> None:
@@ -186,7 +188,7 @@ def test_what_is_unused_all_the_while_is_stopped_when_the_daemon_goes_on(stage: 
     with suspended(stage.daemons()):
         until(time.monotonic() + 4)
         assert is_alive(pid)
-    wait_until(lambda: not is_alive(pid))
+    soon(lambda: not is_alive(pid))
 
 
 @pytest.mark.parametrize("name", ["daemon", "keeper", "both"])
@@ -194,11 +196,11 @@ def test_no_line_is_lost_or_doubled(stage: Stage, name: str) -> None:
     """A storm that has to wait meanwhile, and goes on."""
     stage.write({"storm": "", "steady": ""})
     stage.ask_for("activate")
-    wait_until(lambda: stage.messages("steady"))
+    soon(lambda: stage.messages("steady"))
     with suspended(who(stage, name)):
         until(time.monotonic() + 2)
     known = len(stage.messages("steady"))
-    wait_until(lambda: len(stage.messages("steady")) > known)
+    soon(lambda: len(stage.messages("steady")) > known)
     assert stage.ask_for("deactivate").ok
     assert stage.end()
     verdict = Ledger(stage).judge()
