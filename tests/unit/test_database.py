@@ -69,7 +69,7 @@ def test_a_run_is_unreleased_from_its_decision_to_its_release(database: Database
     with database.transaction():
         database.spawned_run("web-1-x", 42, 777, "boot", 5.0)
         database.ended_run("web-1-x", None, "SIGKILL", 6.0)
-    assert database.unreleased_runs() == [StoredRun("web-1-x", "/p", "web", 1, 42, 777, "boot")]
+    assert database.unreleased_runs() == [StoredRun("web-1-x", "/p", "web", 1, 42, 777, "boot", None, "SIGKILL", 6.0)]
     with database.transaction():
         database.release_run("web-1-x")
     assert database.unreleased_runs() == []

@@ -9,7 +9,7 @@ import signal
 from collections.abc import Callable, Mapping
 from typing import NoReturn
 
-__all__ = ["launch", "raise_file_limit", "runs_that_fit"]
+__all__ = ["launch", "raise_file_limit"]
 
 _SIGNALS = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
 _file_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -19,12 +19,6 @@ def raise_file_limit() -> None:
     """Four descriptors a run pass the usual 1,024 at 250 runs. A child gets the limit that we were given."""
     soft, hard = _file_limit
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 65536)), hard))
-
-
-def runs_that_fit() -> int:
-    """How many runs can be held, at five descriptors each, and leave enough to serve them."""
-    soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return ((1 << 16 if soft == resource.RLIM_INFINITY else soft) - 16) // 5
 
 
 def launch(argv: list[str], env: Mapping[str, str], cwd: str, before_exec: Callable[[], None]) -> int:
