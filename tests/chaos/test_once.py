@@ -46,7 +46,9 @@ def test_five_restarts_at_once_leave_one(stage: Stage) -> None:
     assert all(answer.ok for answer in answers)
     assert all(answer.processes[0].run > first.run for answer in answers)
     wait_until(lambda: stage.statuses()["steady"].state == "running")
-    assert began(stage) == stage.statuses()["steady"].run
+    view = stage.statuses()["steady"]
+    assert [entry.pid for entry in Ledger(stage).journal() if entry.is_alive()] == [view.pid]
+    assert 2 <= began(stage) <= view.run  # one that was stopped in its first moments may have said nothing
 
 
 def test_restart_and_stop_at_once_end_in_one_of_both(stage: Stage) -> None:

@@ -214,12 +214,12 @@ def test_news_of_bytes_is_sent_along_with_what_else_is_said() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         wire = Wire(ours)
-        wire.sizes["run"] = 5
+        wire.spooled["run"] = {"size": 5, "stuck": ""}
         wire.send({"id": 1, "result": {}})
         assert wire.flush() == selectors.EVENT_READ
         assert [json.loads(line) for line in theirs.recv(4096).splitlines()] == [
             {"id": 1, "result": {}},
-            {"event": "bytes", "key": "run", "size": 5},
+            {"event": "bytes", "key": "run", "size": 5, "stuck": ""},
         ]
 
 
@@ -229,7 +229,7 @@ def test_daemon_that_does_not_read_is_owed_little() -> None:
     with ours, theirs:
         wire = Wire(ours)
         for size in range(100_000):
-            wire.sizes["run"] = size
+            wire.spooled["run"] = {"size": size}
             wire.flush()
         assert len(wire.outgoing) < 1 << 17
         received = b""

@@ -116,7 +116,6 @@ class Daemon:
             on_bytes=self._performer.bytes_arrived,
             on_exited=self._performer.exited,
             on_lost=self._keeper_lost,
-            on_stuck=self._performer.stuck,
         )
         self._performer.linked.set()
 

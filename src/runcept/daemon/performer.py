@@ -372,9 +372,13 @@ class SystemPerformer:
 
     # -------------------------------------------------------------------------------------------- output
 
-    def bytes_arrived(self, key: str, size: int) -> None:
-        """The keeper has spooled output."""
+    def bytes_arrived(self, key: str, size: int, stuck: str = "") -> None:
+        """The keeper has spooled output up to `size`; `stuck`: why it cannot spool what comes behind that."""
         self.capture.more(key, size)
+        run = self.runs.get(key)
+        if run is not None and run.unspooled != stuck:
+            _log.warning("%s: output %s", key, f"waits in its pipe: {stuck}" if stuck else "is being spooled again")
+            run.unspooled = stuck
 
     def _consumed(self, key: str, offset: int) -> None:
         run = self.runs.get(key)
@@ -386,11 +390,6 @@ class SystemPerformer:
         """Up to where its output was logged, by this daemon or by one before it. OSError."""
         stored = CommitFile(self.runs.directory(run)).load()
         return max(self.capture.offset(run.key), max(stored.consumed) if stored is not None else 0)
-
-    def stuck(self, key: str, reason: str) -> None:
-        """The keeper cannot spool what a run writes, or (an empty reason) can again."""
-        if run := self.runs.get(key):
-            run.unspooled = reason
 
     def _unlogged(self, key: str, reason: str) -> None:
         if run := self.runs.get(key):

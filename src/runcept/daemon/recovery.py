@@ -196,8 +196,7 @@ class Recovery:
         if entry is not None:
             process = run.environment.project.process(run.name)
             await self._performer.begin(run, process, entry.pid, entry.start_time, self._unlogged_start(run))
-            self._performer.bytes_arrived(run.key, entry.size)
-            self._performer.stuck(run.key, entry.stuck)
+            self._performer.bytes_arrived(run.key, entry.size, entry.stuck)
             self._performer.look_for_readiness(run, process)
         elif ended is None and not self._lives(run):
             return False

@@ -10,7 +10,7 @@ import signal
 from collections.abc import Callable, Mapping
 from typing import NoReturn
 
-__all__ = ["launch", "raise_file_limit", "runs_that_fit"]
+__all__ = ["launch", "raise_file_limit"]
 
 _SIGNALS = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
 _file_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -22,12 +22,6 @@ def raise_file_limit() -> None:
     most = 65536 if hard == resource.RLIM_INFINITY else min(hard, 65536)
     with contextlib.suppress(OSError, ValueError):  # macOS has yet another bound: then it stays as it is
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
-
-
-def runs_that_fit() -> int:
-    """How many runs can be held, at five descriptors each, and leave enough to serve them."""
-    soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return ((1 << 16 if soft == resource.RLIM_INFINITY else soft) - 16) // 5
 
 
 def launch(argv: list[str], env: Mapping[str, str], cwd: str, before_exec: Callable[[], None]) -> int:

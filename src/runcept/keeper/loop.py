@@ -17,7 +17,7 @@ import sys
 import time
 from typing import Any
 
-from runcept.keeper.launch import launch, raise_file_limit, runs_that_fit
+from runcept.keeper.launch import launch, raise_file_limit
 from runcept.keeper.run import Run
 from runcept.keeper.system import Linux, Portable
 from runcept.keeper.wire import Wire
@@ -119,17 +119,12 @@ class Keeper:
         """Let it write down what is new; a full disk stops this run alone, until there is room again."""
         moved, before = 0, run.stuck
         try:
-            moved = run.save()
-            run.stuck = ""
+            moved, run.stuck = run.save(), ""
         except OSError as error:
             run.stuck = f"{os.strerror(error.errno or 0).lower()}: {run.directory}"
             self.again_at = min(self.again_at, time.monotonic() + 1)
-        if bool(before) != bool(run.stuck):
-            _log(f"{run.key}: {run.stuck or 'there is room again'}")
-            if self.wire:
-                self.wire.send({"event": "stuck", "key": run.key, "reason": run.stuck})
-        if moved and self.wire:
-            self.wire.sizes[run.key] = run.spool.size
+        if self.wire and (moved or before != run.stuck):
+            self.wire.spooled[run.key] = {"size": run.spool.size, "stuck": run.stuck}
         self._settle(run)
         return moved
 
@@ -225,8 +220,6 @@ class Keeper:
             case {"op": "hello", "restart": restart}:
                 self.restart, self.missed_at = restart, _NEVER
                 return {"pid": os.getpid(), "runs": [run.as_dict() for run in self.runs.values()]}
-            case {"op": "spawn"} if len(self.runs) >= runs_that_fit():
-                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
             case {"op": "spawn" | "adopt", "key": str(key)}:
                 if key in self.runs:
                     raise FileExistsError(errno.EEXIST, key)

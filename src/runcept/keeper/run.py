@@ -43,9 +43,8 @@ class Run:
         self.group: str | None = request.get("cgroup")
         self.exit: dict[str, Any] | None = None
         self.reading = self.recorded = False
-        self.stuck = ""
-        """Why what it writes is not taken, until that is tried again."""
-        self.pid, self.watched = 0, -1
+        self.pid, self.watched, self.stuck = 0, -1, ""
+        """`stuck`: why what it writes is not taken, until that is tried again."""
         self.pipes: list[int] = []
         self.rests = (bytearray(), bytearray())
         if self.own:

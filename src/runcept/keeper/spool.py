@@ -24,13 +24,12 @@ class Spool:
     def __init__(self, directory: str, least: int = 0) -> None:
         self.directory = directory
         self.files: tuple[FileIO, ...] = ()
+        """The index and the bytes of the newest segment."""
         starts = [int(name[:-4], 16) for name in os.listdir(directory) if name.endswith(".raw")]
         self.start = self.size = self.consumed = min(starts, default=0)
         if starts:
             self._open(max(starts))
-        if self.size < least:
-            self.start = self.size = self.consumed = least
-            self.files = ()
+        self.size = max(self.size, least)
 
     def _open(self, start: int) -> None:
         path = os.path.join(self.directory, f"{start:016x}")
@@ -41,18 +40,16 @@ class Spool:
 
     def mark(self, stream: int) -> int:
         """The file to append bytes of `stream` to, told by the index; by as many `size` is then to be raised."""
-        if not self.files or self.size - self.start >= 8 << 20 or self._is_damaged():
+        if not self.files or self.size - self.start >= 8 << 20 or not self._is_whole():
             self._open(self.size)
-        index, raw = self.files
-        index.write(struct.pack("<QQ", self.size, time.time_ns() // 1000 << 1 | stream))
-        return raw.fileno()
+        self.files[0].write(struct.pack("<QQ", self.size, time.time_ns() // 1000 << 1 | stream))
+        return self.files[1].fileno()
 
-    def _is_damaged(self) -> bool:
-        """Whether somebody else has removed or cut the segment; what comes is to be safe from that."""
+    def _is_whole(self) -> bool:
+        """Whether nobody else has removed or cut the segment, so that what comes is safe in it."""
         status = os.fstat(self.files[1].fileno())
-        return not status.st_nlink or status.st_size != self.size - self.start
+        return status.st_nlink > 0 and status.st_size == self.size - self.start
 
     def close(self) -> None:
         """Close the segment."""
-        for file in self.files:
-            file.close()
+        self.files = ()  # nobody else has them

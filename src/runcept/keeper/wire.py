@@ -17,7 +17,7 @@ class Wire:
         connection.setblocking(False)
         self.socket = connection
         self.incoming, self.outgoing = bytearray(), bytearray()
-        self.sizes: dict[str, int] = {}
+        self.spooled: dict[str, dict[str, Any]] = {}
         self.broken = False
 
     def receive(self) -> list[dict[str, Any]]:
@@ -38,12 +38,13 @@ class Wire:
     def flush(self) -> int:
         """Send what can be sent, and say what to wait for next.
 
-        Of each run's sizes only the newest goes out; and none, nor are more requests read, while 64 KiB wait.
+        Of what there is to say of each run's spool only the newest goes out; and nothing, nor are more requests read,
+        while 64 KiB wait.
         """
         if len(self.outgoing) < 1 << 16:
-            for key, size in self.sizes.items():
-                self.send({"event": "bytes", "key": key, "size": size})
-            self.sizes.clear()
+            for key, state in self.spooled.items():
+                self.send({"event": "bytes", "key": key, **state})
+            self.spooled.clear()
         try:
             del self.outgoing[: self.socket.send(self.outgoing)]
         except OSError as error:

@@ -1,10 +1,10 @@
 """The daemon's end of the connection to the keeper, and the start of a keeper where there is none. No policy.
 
 JSON lines. Requests `{"id", "op", …}` are answered by `{"id", "result"}` or `{"id", "error": {errno, strerror}}`; the
-keeper tells `{"event": "bytes", "key", "size"}`, `{"event": "exited", "key", "code", "signal", "at", "size"}` and
-`{"event": "stuck", "key", "reason"}` (its output cannot be spooled; "": it can again) of its own accord. An error of
-ESRCH: there is no such process (any more), EBUSY: it lives. Where execvpe(2) or what comes before it failed, strerror
-is the step: prepare, chdir, exec.
+keeper tells `{"event": "bytes", "key", "size", "stuck"}` (why its output cannot be spooled, or "") and
+`{"event": "exited", "key", "code", "signal", "at", "size"}` of its own accord. An error of ESRCH: there is no such
+process (any more), EBUSY: it lives. Where execvpe(2) or what comes before it failed, strerror is the step: prepare,
+chdir, exec.
 """
 
 from __future__ import annotations
@@ -88,18 +88,17 @@ class HeldRun(msgspec.Struct, frozen=True):
 class KeeperLink(asyncio.Protocol):
     """A connection that has said hello. Every method raises KeeperLost once the keeper is gone.
 
-    `on_bytes(key, size)`, `on_exited(key, code, signal, at, size)` and `on_stuck(key, reason)` are called in the order
-    in which the keeper told, never before the `spawn` or `adopt` of that key has returned to who awaits it directly.
+    `on_bytes(key, size, stuck)` and `on_exited(key, code, signal, at, size)` are called in the order in which the
+    keeper told, and never before the `spawn` or `adopt` of that key has returned to who awaits it directly.
     """
 
     def __init__(
         self,
-        on_bytes: Callable[[str, int], None],
+        on_bytes: Callable[[str, int, str], None],
         on_exited: Callable[[str, int | None, int | None, float, int], None],
         on_lost: Callable[[], None],
-        on_stuck: Callable[[str, str], None],
     ) -> None:
-        self._on_bytes, self._on_exited, self._on_lost, self._on_stuck = on_bytes, on_exited, on_lost, on_stuck
+        self._on_bytes, self._on_exited, self._on_lost = on_bytes, on_exited, on_lost
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._unread = bytearray()
@@ -116,11 +115,10 @@ class KeeperLink(asyncio.Protocol):
         cls,
         home: str,
         restart_argv: Sequence[str] | None,
-        on_bytes: Callable[[str, int], None],
+        on_bytes: Callable[[str, int, str], None],
         on_exited: Callable[[str, int | None, int | None, float, int], None],
         on_lost: Callable[[], None],
         *,
-        on_stuck: Callable[[str, str], None] = lambda _key, _reason: None,
         options: Sequence[str] = (),
     ) -> KeeperLink:
         """Connect to the home's keeper, or start one, and say hello; KeeperLost after 5 s without.
@@ -135,7 +133,7 @@ class KeeperLink(asyncio.Protocol):
         try:
             async with asyncio.timeout(_START_SECONDS):
                 while True:
-                    link = cls(on_bytes, on_exited, on_lost, on_stuck)
+                    link = cls(on_bytes, on_exited, on_lost)
                     if await link._reach(path) and await link._greet(restart_argv):
                         return link
                     starting.attend()
@@ -305,9 +303,7 @@ class KeeperLink(asyncio.Protocol):
 
     def _tell(self, message: dict[str, Any]) -> None:
         if message["event"] == "bytes":
-            self._on_bytes(message["key"], message["size"])
-        elif message["event"] == "stuck":
-            self._on_stuck(message["key"], message["reason"])
+            self._on_bytes(message["key"], message["size"], message["stuck"])
         else:
             self._on_exited(message["key"], message["code"], message["signal"], message["at"], message["size"])
 
