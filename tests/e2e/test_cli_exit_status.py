@@ -7,6 +7,7 @@ import re
 
 import pytest
 from tests.e2e.conftest import Project
+from tests.support import wait_until
 
 PROJECT = """
 [project]
@@ -110,6 +111,28 @@ def test_what_lost_its_project_file_can_still_be_stopped(shop: Project) -> None:
     assert shop.processes()["web"]["state"] == "running"
     assert shop.run("start", "web", ok=False).returncode == 3
     assert shop.run("deactivate").stdout.startswith("web")
+    assert shop.run("status").stdout.startswith("shop")
+
+
+def test_a_kill_all_whose_time_is_up_says_so(project: Project) -> None:
+    """124, as everywhere; what it has begun goes on."""
+    project.write(
+        """
+        [project]
+        name = "slow"
+        [[process]]
+        name = "web"
+        stop_timeout = "20s"
+        command = "trap 'while [ ! -e go ]; do sleep 0.02; done; exit' TERM; touch up; while :; do sleep 0.02; done"
+        """
+    )
+    project.run("activate")
+    wait_until((project.path / "up").exists)
+    said = project.run("kill-all", "--yes", "--timeout", "200ms", ok=False)
+    assert said.returncode == 124, said.stderr
+    assert "within 0.2s" in said.stderr, said.stderr
+    (project.path / "go").touch()
+    wait_until(lambda: project.processes()["web"]["state"] == "stopped")
 
 
 def test_a_project_without_a_place_for_logs_is_told_so_with_what_to_do(shop: Project) -> None:

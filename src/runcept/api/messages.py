@@ -167,6 +167,8 @@ class Processes(msgspec.Struct, frozen=True, kw_only=True):
 
     processes: list[ProcessView]
     ok: bool = True
+    timed_out: bool = False
+    """The time was up before every process had settled."""
 
 
 class ClearedLogs(msgspec.Struct, frozen=True, kw_only=True):

@@ -71,7 +71,7 @@ def perform(invocation: Invocation, method: str, params: Waiting | KillAll, dire
     else:
         concerned = [view for view in outcome.processes if _is_concerned(view, direction, up_before)]
         _print(invocation, concerned, direction, progress, asked_at, ok=outcome.ok)
-    if isinstance(outcome, Outcome) and outcome.timed_out:
+    if outcome.timed_out:
         late = TimedOut(direction.late, params.timeout, direction.goes_on)
         return late.exit_status if invocation.options.json else invocation.report(late)
     return 0 if outcome.ok else 1

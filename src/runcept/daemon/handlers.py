@@ -22,7 +22,14 @@ from runcept.core.views import Descendant, EnvironmentView, ProcessView, Usage, 
 from runcept.daemon.engine import Engine
 from runcept.daemon.environment import Environment
 from runcept.daemon.performer import SystemPerformer
-from runcept.errors import ConfigUnreadable, DaemonStopping, EnvironmentNotFound, LogNotReadable, LogNotRemovable
+from runcept.errors import (
+    ConfigUnreadable,
+    DaemonStopping,
+    EnvironmentNotFound,
+    LogNotReadable,
+    LogNotRemovable,
+    ProjectNotFound,
+)
 from runcept.logs.reader import read
 from runcept.paths import PROJECT_FILE, log_path, socket_path
 from runcept.process import usage as resources
@@ -338,7 +345,11 @@ class Handlers:
         ]
         outcomes = await asyncio.gather(*each)
         views = [view for outcome in outcomes for view in outcome.processes]
-        return m.Processes(processes=views, ok=all(outcome.ok for outcome in outcomes))
+        return m.Processes(
+            processes=views,
+            ok=all(outcome.ok for outcome in outcomes),
+            timed_out=any(outcome.timed_out for outcome in outcomes),
+        )
 
     # ------------------------------------------------------------------------------------------- daemon
 
@@ -401,7 +412,10 @@ class Handlers:
         except ConfigUnreadable:
             if known is None:
                 raise EnvironmentNotFound(name, []) from None
-            return known
+        except ProjectNotFound:
+            if known is None:
+                raise
+        return known
 
     def _measure(self, environments: Iterable[Environment]) -> Mapping[int, Usage]:
         """What the living main processes use with their descendants, by pid; nothing is known without descriptors."""

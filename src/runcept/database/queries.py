@@ -114,13 +114,11 @@ class Database:
             self._storage.attend()
             self._connection.execute("BEGIN IMMEDIATE")
             for statement, rows in (*self._unkept, *self._writes):
-                self._connection.executemany(statement, rows)
+                self._execute(statement, rows)
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
-            if isinstance(error, sqlite3.IntegrityError):  # it would fail again and again
-                self._unkept.clear()
             self._unkept.extend(self._writes)
             self._storage.doubt(error)
             self._say(f"state is not kept: {error}")
@@ -129,6 +127,12 @@ class Database:
             self._say(self._storage.trouble)
         for sentence in self._storage.set_aside[known:]:
             _log.error("%s", sentence)
+
+    def _execute(self, statement: str, rows: Sequence[Sequence[object]]) -> None:
+        try:
+            self._connection.executemany(statement, rows)
+        except sqlite3.IntegrityError:  # a defect of ours: it would fail again and again, and take all others along
+            _log.exception("cannot be kept: %s", statement)
 
     def _say(self, trouble: str | None) -> None:
         """Once, when it begins and when it is over.
