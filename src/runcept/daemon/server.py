@@ -151,6 +151,7 @@ class _Client:
                     self._under_way[task] = 0 if is_long else len(line)
                     task.add_done_callback(self._answered_long if is_long else self._answered)
                     del line  # it may be long, and the next one long in coming
+                    await asyncio.sleep(0)  # who asks a lot at once is served in turn with those who ask once
                 for task in self._under_way:  # the client has gone: nobody waits for these
                     task.cancel()
         finally:
