@@ -32,6 +32,7 @@ Notify = Callable[[ProcessView], None]
 _log = logging.getLogger(__name__)
 _NO_LIMIT = 3600.0
 """Seconds that `daemon stop` waits for graces, which are limits of their own."""
+_MEASURE_SECONDS = 0.02
 _KILL_SECONDS = 15.0
 """Seconds that `daemon stop --kill` waits for what it killed; what cannot be killed does not keep the daemon."""
 
@@ -81,6 +82,8 @@ class Handlers:
         self._home = home
         self._engine = engine
         self._sampler: resources.Sampler[int] = resources.Sampler()
+        self._measured: dict[int, Usage] = {}
+        self._measured_at = -_MEASURE_SECONDS
         self._keeper_pid = keeper_pid
         self._clear_log = clear_log
         self._started = engine.now()
@@ -365,12 +368,15 @@ class Handlers:
             return known
 
     def _measure(self, environments: Iterable[Environment]) -> Mapping[int, Usage]:
-        """What the living main processes use with their descendants, by pid."""
+        """What the living main processes use with their descendants, by pid; one look serves all who ask at once."""
         pids = [life.pid for e in environments for life in e.lives.values() if life.pid is not None]
-        return {
-            pid: Usage(used.memory_bytes, used.cpu_percent, used.ports, tuple(resources.urls(used.ports)))
-            for pid, used in self._sampler.sample({pid: pid for pid in pids}).items()
-        }
+        if self._engine.now() - self._measured_at > _MEASURE_SECONDS or not self._measured.keys() >= set(pids):
+            self._measured = {
+                pid: Usage(used.memory_bytes, used.cpu_percent, used.ports, tuple(resources.urls(used.ports)))
+                for pid, used in self._sampler.sample({pid: pid for pid in pids}).items()
+            }
+            self._measured_at = self._engine.now()
+        return self._measured
 
     def _views(self, environment: Environment, names: Iterable[str], usage: Mapping[int, Usage]) -> list[ProcessView]:
         now = self._engine.now()
