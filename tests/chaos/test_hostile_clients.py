@@ -38,7 +38,7 @@ def held(stage: Stage) -> Iterator[Stage]:
     try:
         yield stage
         assert (stage.statuses()["steady"].pid, stage.statuses()["steady"].state) == (pid, "running")
-        assert (stage.daemons(), stage.keepers()) == ours
+        wait_until(lambda: (stage.daemons(), stage.keepers()) == ours)  # a fork of the keeper's looks like it at first
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
