@@ -2,8 +2,8 @@
 
 What a client can have us keep is bounded, and so is what all of them can. A request of the usual length is read into
 the buffer of its client; of the long ones, which carry a large environment, all clients together have a few under way.
-Who does not read his answers is not read from either, gets them one by one, and no notifications. Beyond a number of
-clients, the one goes that has been idle for longest. Only our own uid gets in: by the modes of directory and socket,
+Who does not read his answers is not read from either, and gets no notifications. Beyond a number of clients, the one
+goes that has been idle for longest. Only our own uid gets in: by the modes of directory and socket,
 and by the peer credentials (unix(7), SO_PEERCRED).
 """
 
@@ -15,8 +15,6 @@ import os
 import socket
 import struct
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
-from functools import partial
 from typing import Any
 
 import msgspec
@@ -133,7 +131,6 @@ class _Client:
         self._resolved: set[asyncio.Task[None]] = set()
         """Those that do more than wait: they end what they have begun, whoever listens."""
         self._long_requests = long_requests
-        self._answering = asyncio.Lock()
         self._under_way: dict[asyncio.Task[None], int] = {}
         """The bytes of each request that is not answered yet."""
 
@@ -155,6 +152,7 @@ class _Client:
                     self._under_way[task] = 0 if is_long else len(line)
                     task.add_done_callback(self._answered_long if is_long else self._answered)
                     del line  # it may be long, and the next one long in coming
+                    await asyncio.sleep(0)  # who asks a lot at once is served in turn with those who ask once
                 for task in self._under_way.keys() - self._resolved:  # the client has gone: nobody waits for these
                     task.cancel()
         finally:
@@ -213,22 +211,17 @@ class _Client:
 
     async def _answer(self, line: bytes) -> None:
         request_id: int | str | None = None
-        answer: Callable[[], bytes]
         try:
             request = decode_request(line)
             request_id = request.id
             result = await self._perform(request)
-            answer = partial(encode_result, request_id, result)
+            self._send(encode_result(request_id, result))
         except RunceptError as error:
-            answer = partial(encode_error, request_id, error)
+            self._send(encode_error(request_id, error))
         except Exception:  # noqa: BLE001
             # A defect of ours in one request must not end the daemon: it is logged, and the client is told.
             _log.exception("request failed")
-            answer = partial(encode_error, request_id, RunceptError("internal error; the daemon's log has it"))
-        with suppress(OSError):  # it has hung up
-            async with self._answering:
-                await self._writer.drain()
-                self._send(answer())
+            self._send(encode_error(request_id, RunceptError("internal error; the daemon's log has it")))
 
     async def _perform(self, request: Request) -> Any:
         operation = OPERATIONS.get(request.method)
