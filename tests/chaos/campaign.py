@@ -99,16 +99,18 @@ class Campaign:
 
     def run(self, seconds: float) -> Report:
         """Rounds for about so long, and the verdict."""
-        until = time.monotonic() + seconds
         self.disk.mount()
         try:
             for _ in range(5):  # the database is being made
                 self._ask_once()
                 self._kill_young()
-            while time.monotonic() < until:
+            until = time.monotonic() + seconds
+            while True:
                 self._storm(self.chance.uniform(0.3, 1.5))
                 self._rest()
                 self._strike_at_rest()
+                if time.monotonic() > until:
+                    break
         finally:
             self.later.join()
             self._end()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
+import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -214,3 +216,18 @@ def test_a_daemon_without_its_socket_ends_as_it_should(stage: Stage) -> None:
     os.kill(ours[0], signal.SIGTERM)
     wait_until(lambda: not any(map(is_alive, [*ours, pid])))
     assert stage.daemons() == []
+
+
+def test_daemons_that_are_started_at_once_end_none_of_them(stage: Stage) -> None:
+    """Each that meets the lock tells its holder that it was not found, however young that is: nobody dies of it."""
+    one(stage, 'command = ["sleep", "1000"]')
+    pid = stage.ask_for("start", "web").processes[0].pid
+    for _ in range(3):
+        stage.strike(daemon=True, keeper=True)
+        with ExitStack() as stack:
+            command = [sys.executable, "-m", "runcept.daemon", stage.home]
+            nothing = subprocess.DEVNULL
+            started = [stack.enter_context(running(command, stderr=nothing)) for _ in range(8)]
+            wait_until(lambda started=started: sum(each.poll() is None for each in started) == 1)
+            assert stage.statuses()["web"].pid == pid
+            assert [each.returncode for each in started if each.poll() is not None] == [0] * 7

@@ -210,6 +210,7 @@ def main(home: str, *, foreground: bool = False, again: bool = False) -> int:
     """
     os.umask(0o077)  # whoever starts it: what it writes is for nobody else; processes get the umask of their shell
     ensure_home(home)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it can be heeded: whoever holds the lock may be sent one
     held = lock.acquire(home, "daemon.lock")
     if held is None:
         sys.stderr.write(f"runcept: a daemon for {home} is running already\n")

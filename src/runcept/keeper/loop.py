@@ -258,6 +258,7 @@ def _log(sentence: str) -> None:
 
 def main(home: str, path: str, bound: str = "67108864", alone: str = "10", system: str = sys.platform) -> int:
     """Hold the lock of `home` and serve `path` until told to end. Exit status 3: another keeper has this home."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it can be heeded: whoever holds the lock may be sent one
     lock = os.open(os.path.join(home, "keeper.lock"), os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
