@@ -40,7 +40,8 @@ def java(source: str) -> Program:
 
 
 def rust(source: str, *environ: str) -> Program:
-    return Program("main.rs", [["rustc", "-g", "-o", "app", "main.rs"], ["env", "-u", "RUST_BACKTRACE", *environ, "./app"]], source)
+    run = ["env", "-u", "RUST_BACKTRACE", *environ, "./app"]
+    return Program("main.rs", [["rustc", "-g", "-o", "app", "main.rs"], run], source)
 
 
 PROGRAMS = {

@@ -160,10 +160,9 @@ class Joiner:
     def _said(self, channel: tuple[str, str], text: str, line: Line, offset: int) -> Iterator[Block]:
         micros = _micros(line.ts)
         there = self._open.get(channel)
-        if there is not None and there.micros is not None and micros is not None:
-            if micros - there.micros > _PAUSE_MICROS:
-                yield from self._end(channel)
-                there = None
+        if there is not None and _has_paused(there.micros, micros):
+            yield from self._end(channel)
+            there = None
         if there is not None and there.step(text):
             self._touch(channel, there, micros)
             return
@@ -173,7 +172,8 @@ class Joiner:
                 self._touch(channel, there, micros)
                 return
             yield from self._end(channel)
-            block = Block(offset, line.ts, line.stream, found.kind, found.title, found.message)
+            named = (found.title[:_CHARACTERS], found.message[:_CHARACTERS])
+            block = Block(offset, line.ts, line.stream, found.kind, *named)
             for each in (found.message, *found.stack.splitlines()) if found.stack else (text,):
                 block.add(each)
             if found.site:
@@ -222,11 +222,13 @@ def _said(message: str) -> tuple[str, str]:
     return "", text.rstrip()
 
 
+def _has_paused(before: int | None, now: int | None) -> bool:
+    return before is not None and now is not None and now - before > _PAUSE_MICROS
+
+
 def _leads_in(there: _Open) -> bool:
     """Whether a traceback that comes now belongs to what a logger said."""
-    return (
-        there.state == "log" and len(there.pending) <= _LEAD_IN and not any(severe(text) for text in there.pending)
-    )
+    return there.state == "log" and len(there.pending) <= _LEAD_IN and not any(severe(text) for text in there.pending)
 
 
 def _named(block: Block) -> Block:

@@ -58,6 +58,7 @@ def _step(pattern: str, to: str, *, far: bool = False, names: bool = False) -> S
 # An exception as its line names it; not the level with which another line begins.
 _PYTHON_NAME = r"(?!(?:TRACE|DEBUG|INFO|WARN|WARNING|ERROR|CRITICAL|FATAL)\b)(?P<title>[A-Za-z_][\w.]*)"
 _STACK_NAME = r"(?P<title>(?:[A-Za-z_$][\w$]*[./])*[\w$]*(?:Error|Exception|Rejection))(?: \[\w+\])?"
+_THROWN = _STACK_NAME + r"(?:: (?P<message>.*))?$"
 _FRAME = r"\s+at (?:async )?(?P<site>\S.*)"
 _CAUSE = r"\s*(?:Caused by|Suppressed): "
 _CHAIN = (
@@ -91,7 +92,7 @@ STATES: dict[str, tuple[Step, ...]] = {
     ),
     "node source": (_step(r"\s*[\^~]+\s*$", "node thrown", far=True),),
     "node thrown": (
-        _step(_STACK_NAME + r"(?:: (?P<message>.*))?$", "stack head", far=True, names=True),
+        _step(_THROWN, "stack head", far=True, names=True),
         _step(r"(?:Uncaught:?\s*)?(?P<title>\S.*)", "stack", far=True, names=True),
     ),
     "stack head": (
@@ -143,8 +144,8 @@ _OPENINGS: tuple[tuple[str, str, re.Pattern[str]], ...] = tuple(
         ("rust", "rust", r"thread .*(?P<title>panic)ked at '(?P<message>.*)', (?P<site>\S+?):\d+:\d+$"),
         ("rust", "rust message", r"thread .*(?P<title>panic)ked at (?P<site>\S+?):\d+:\d+:$"),
         ("node", "node source", r"(?P<site>(?:file://|node:|/|[A-Za-z]:\\)\S+:\d+)$"),
-        ("node", "stack head", r"(?:Exception in thread \".*\" )?(?:Uncaught )?" + _STACK_NAME + r"(?:: (?P<message>.*))?$"),
-        ("node", "stack head", r"[^{].*?: " + _STACK_NAME + r"(?:: (?P<message>.*))?$"),
+        ("node", "stack head", r"(?:Exception in thread \".*\" )?(?:Uncaught )?" + _THROWN),
+        ("node", "stack head", r"[^{].*?: " + _THROWN),
     )
 )
 _LEAD_IN = re.compile(r"Exception (?:ignored )?in\b|\w.*[Ee]xception was never retrieved$|Error in atexit")

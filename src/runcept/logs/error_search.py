@@ -107,7 +107,7 @@ class _Search:
             newer, current = current, b""
             if not is_in_time or self._bytes >= _REACH or self._decoded >= _DECODED:
                 self._complete = not is_in_time
-                self._look_backitertools.chain((block,), (each for each, _ in blocks))
+                self._look_back(itertools.chain((block,), (each for each, _ in blocks)))
                 return
             current = block
         self._look(b"", current, newer)

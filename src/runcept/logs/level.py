@@ -86,7 +86,8 @@ def _of_json(text: str) -> Severity | None:
     for key in ("err", "error", "exception", "exc_info", "stack", "stacktrace", "stack_trace"):
         value = record.get(key)
         if isinstance(value, dict):
-            cause = cause or ": ".join(filter(None, (_first(value, ("type", "name", "class")), _first(value, ("message",)))))
+            named = _first(value, ("type", "name", "class")), _first(value, ("message",))
+            cause = cause or ": ".join(filter(None, named))
             value = _first(value, ("stack", "stacktrace"))
         if isinstance(value, str):
             stack, cause = (value, cause) if "\n" in value else (stack, cause or value)
