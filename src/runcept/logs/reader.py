@@ -22,7 +22,7 @@ from runcept.logs.search import Query, current_run, newest
 from runcept.logs.watch import compile_pattern
 from runcept.logs.when import parse_when
 
-__all__ = ["Line", "LogPage", "follow", "parse_when", "read"]
+__all__ = ["Line", "LogPage", "follow", "parse_when", "query_of", "read"]
 
 _POLL_SECONDS = 0.05
 _LATE_SECONDS = 0.5
@@ -55,7 +55,7 @@ def read(
     only about so many of the newest bytes of each log are searched.
     Raises InstantUnclear, PatternInvalid, CursorInvalid.
     """
-    query = _query(lines=lines, since=since, until=until, grep=grep, stream=stream, run=run, reach=reach)
+    query = query_of(lines=lines, since=since, until=until, grep=grep, stream=stream, run=run, reach=reach)
     return _page(paths, query, _positions(after))[0]
 
 
@@ -76,7 +76,7 @@ def follow(
     `stop` is asked whenever there is nothing new, twenty times a second; once it is true, the iterator ends.
     Closing the iterator gives back the files. Filters and errors are those of `read`; `run` "last" includes later runs.
     """
-    query = _query(lines=lines, since=since, until=until, grep=grep, stream=stream, run=run)
+    query = query_of(lines=lines, since=since, until=until, grep=grep, stream=stream, run=run)
     return _follow(paths, query, _positions(after), stop or (lambda: False))
 
 
@@ -107,7 +107,7 @@ def _is_followed(line: Line, query: Query) -> bool:
     return query.wants(line) and (not isinstance(query.run, int) or line.run == query.run)
 
 
-def _query(
+def query_of(
     *,
     lines: int | None,
     since: float | str | None,
@@ -117,6 +117,7 @@ def _query(
     run: int | str | None,
     reach: int | None = None,
 ) -> Query:
+    """The filters as `read` takes them. Raises InstantUnclear, PatternInvalid."""
     return Query(
         lines=lines,
         since=_ts(since),

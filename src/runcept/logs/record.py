@@ -77,6 +77,8 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     newline: bool = True
     event: str | None = None
     """Of a lifecycle record: started, exited, …"""
+    level: str | None = None
+    """Of a record of the older format."""
 
 
 class _Record(msgspec.Struct, frozen=True):
@@ -91,7 +93,9 @@ class _Record(msgspec.Struct, frozen=True):
     event: str | None = None
     run: int | None = None
     timestamp: str | None = None
-    """The older format; its `level` and `process_name` tell nothing that is shown."""
+    """The older format; its `process_name` tells nothing that the name of the file does not."""
+    level: object = None
+    """Of the older format too."""
 
 
 _records = msgspec.json.Decoder(_Record)
@@ -158,6 +162,7 @@ def parse(raw: bytes, process: str, run: int | None = None) -> Line:
         binary=found.binary,
         newline=found.newline,
         event=found.event,
+        level=found.level if found.ts is None and isinstance(found.level, str) else None,
     )
 
 

@@ -43,6 +43,7 @@ def _to_run(_: click.Context, __: click.Parameter, value: str | None) -> int | s
 @click.option("--grep", metavar="REGEX", help="Only lines in which it is found.")
 @click.option("--stream", type=click.Choice(["stdout", "stderr"]), help="Only this stream.")
 @click.option("--run", metavar="N|last", callback=_to_run, help="Only this run of each process.")
+@click.option("--errors", is_flag=True, help="Only errors, each once, the newest first; -n counts them (10).")
 @click.option("--clear", is_flag=True, help="Remove all that the named processes have written so far.")
 @click.option("--no-color", is_flag=True, help="As --color never.")
 def logs(
@@ -60,11 +61,13 @@ def logs(
     everybody = log_files.known(project)
     chosen = log_files.chosen(project, everybody, names)
     if clear:
-        others = ("follow", "lines", "since", "until", "grep", "stream", "run")
-        given = click.get_current_context().get_parameter_source
-        if not names or any(given(each) is ParameterSource.COMMANDLINE for each in others):
+        others = ("follow", "errors", "lines", "since", "until", "grep", "stream", "run")
+        if not names or any(map(_is_given, others)):
             raise UsageError("--clear takes names and no other option", hint="Write '*' for all processes.")
         _clear(invocation, project, chosen)
+        return
+    if choice.pop("errors"):
+        _errors(invocation, project, chosen, choice, follow=follow)
         return
     painter = Painter([*chosen], everybody, color=invocation.color)
     if follow:
@@ -91,6 +94,23 @@ def _followed(
 
     with log_files.reading(project):
         yield from follow(chosen, **choice, stop=stop)
+
+
+def _errors(
+    invocation: Invocation, project: str, chosen: Mapping[str, str], choice: dict[str, Any], *, follow: bool
+) -> None:
+    """Tell what went wrong."""
+    from runcept.cli.error_items import print_errors
+
+    if follow:
+        raise UsageError("--errors tells what there is and follows nothing", hint="Leave out -f.")
+    if not _is_given("lines"):
+        choice["lines"] = None
+    print_errors(invocation, project, chosen, **choice)
+
+
+def _is_given(option: str) -> bool:
+    return click.get_current_context().get_parameter_source(option) is ParameterSource.COMMANDLINE
 
 
 def _clear(invocation: Invocation, project: str, chosen: Mapping[str, str]) -> None:

@@ -1,0 +1,257 @@
+"""Looks for errors in log files, from the end backwards: fast over what has none, and not further than is quick.
+
+Blocks of a file in which no word of an error stands are passed by. In others, the lines with such a word are read, the
+few before them, and those behind them as long as they may belong to an error.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from runcept.logs.digest import ErrorItem, Fold, LeftOut, newest_first
+from runcept.logs.error_blocks import Block, Joiner
+from runcept.logs.error_grammar import NEEDLES
+from runcept.logs.files import LogFile, chain
+from runcept.logs.reader import query_of
+from runcept.logs.record import CONTINUED_MARK, LIFECYCLE, RUN_EVENTS, STARTED_MARK, parse, raw_ts
+from runcept.logs.search import Query
+
+__all__ = ["ErrorPage", "Searched", "find_errors"]
+
+_REACH = 128 << 20  # bytes of each log that are looked through
+_DECODED = 100_000  # lines of each log that are read
+_LOOK_BACK = 64 << 20  # bytes before that in which the start of the run is looked for
+_BEFORE = 8  # lines: an error may begin so many before the first word that tells it
+_ASIDE = 64 << 10  # bytes of the neighbours of a block in which its first and last errors are completed
+_NEAR = 4 << 10  # bytes of the next block in which the word may stand that tells an error at the end of this one
+_SIZE = 64 << 10  # characters of all lines of an answer
+
+
+class Searched(msgspec.Struct, frozen=True):
+    """How far a log was looked through."""
+
+    process: str
+    bytes: int
+    since: str | None
+    """Instant of the first line that was looked at; null where none had one."""
+    complete: bool
+    """False: there is more before that, which was not looked at."""
+
+
+class ErrorPage(msgspec.Struct, frozen=True):
+    """The errors, newest first, and what the answer does not tell."""
+
+    errors: list[ErrorItem]
+    left_out: LeftOut
+    searched: list[Searched]
+
+
+def find_errors(
+    paths: Mapping[str, str],
+    *,
+    items: int = 10,
+    size: int = _SIZE,
+    since: float | str | None = None,
+    until: float | str | None = None,
+    grep: str | None = None,
+    stream: str | None = None,
+    run: int | str | None = None,
+) -> ErrorPage:
+    """The newest `items` errors in the logs at `paths`, by process, with `size` characters of lines at most.
+
+    The filters are those of `reader.read`; `grep` is searched for in each line of an error.
+    Raises InstantUnclear, PatternInvalid, LogNotReadable.
+    """
+    query = query_of(lines=None, since=since, until=until, grep=grep, stream=stream, run=run)
+    searches = [_Search(process, query) for process in paths]
+    for search in searches:
+        search.through(paths[search.process])
+    errors, left_out = newest_first((item for each in searches for item in each.items()), items, size)
+    beyond = sum(each.found.overflow for each in searches)
+    left_out = LeftOut(left_out.errors + (beyond > 0), left_out.occurrences + beyond)
+    return ErrorPage(errors, left_out, [each.searched() for each in searches])
+
+
+class _Search:
+    """Goes backwards through the files of one log.
+
+    The run of an error is known only when the record that tells it is met, further back.
+    """
+
+    def __init__(self, process: str, query: Query) -> None:
+        self.process = process
+        self.found = Fold()
+        self._query = query
+        self._waiting = Fold()
+        """Errors of which the run is not known yet."""
+        self._bytes = 0
+        self._since: str | None = None
+        self._decoded = 0
+        self._complete = True
+        self._stopped = False
+        """The start of the run that is wanted was met."""
+        self._any_run = False
+        self._last_run: int | None = None
+
+    def through(self, path: str) -> None:
+        """Look through the log at `path`."""
+        newer, current = b"", b""
+        blocks = self._blocks(path)
+        for block, is_in_time in blocks:
+            self._look(block, current, newer)
+            if self._stopped:
+                return
+            newer, current = current, b""
+            if not is_in_time or self._bytes >= _REACH or self._decoded >= _DECODED:
+                self._complete = not is_in_time
+                self._look_back(itertools.chain((block,), (each for each, _ in blocks)))
+                return
+            current = block
+        self._look(b"", current, newer)
+
+    def items(self) -> list[ErrorItem]:
+        """What was found, newest first."""
+        if self._query.run is None or (self._query.run == "last" and not self._any_run):
+            self.found.merge(self._waiting, None)
+            self._waiting = Fold()
+        return self.found.items(self.process)
+
+    def searched(self) -> Searched:
+        """How far that was."""
+        return Searched(self.process, self._bytes, self._since, self._complete)
+
+    def _blocks(self, path: str) -> Iterator[tuple[bytes, bool]]:
+        """Whole lines, newest first, and whether the query wants lines of this time; those that are too new not."""
+        is_older = False
+        for file in chain(path):
+            low, high = self._range(file) if not is_older else (0, 0)
+            for _, block in file.backward(low, high):
+                yield block, True
+            is_before, is_older = low if not is_older else file.size, is_older or low > 0
+            for _, block in file.backward(0, is_before):
+                yield block, False
+
+    def _range(self, file: LogFile) -> tuple[int, int]:
+        until, since = self._query.until, self._query.since
+        high = file.size if until is None else file.first_at(until, later=True)
+        return (0 if since is None else min(file.first_at(since), high)), high
+
+    def _look(self, older: bytes, block: bytes, newer: bytes) -> None:
+        """Take the errors that begin in `block`; they may go on in `newer`, and those of `older` in it."""
+        if not block:
+            return
+        self._bytes += len(block)
+        self._since = next(filter(None, map(raw_ts, block[:_ASIDE].split(b"\n"))), self._since)
+        errors: list[Block] = []
+        if _has_any(block) or _has_any(newer[:_NEAR]):
+            before = older[_next_line(older, len(older) - _ASIDE) :]
+            text = before + block + newer[: _next_line(newer, _ASIDE)]
+            errors = [each for each in self._joined(text) if 0 <= each.offset - len(before) < len(block)]
+            errors.sort(key=lambda each: each.offset, reverse=True)
+            for each in errors:
+                each.offset -= len(before)
+        for start, is_start, run in _runs(block):
+            while errors and errors[0].offset > start:
+                self._add(errors.pop(0))
+            self._are_of(run, is_start=is_start)
+            if self._stopped:
+                return
+        for each in errors:
+            self._add(each)
+
+    def _joined(self, text: bytes) -> Iterator[Block]:
+        """The blocks of the lines that may belong to one; their offsets are those in `text`."""
+        joiner = Joiner()
+        at = 0
+        for candidate in _candidates(text):
+            if candidate < at:
+                continue
+            if not joiner.waits:
+                at = max(at, _lines_before(text, candidate))
+            while at < len(text) and (at <= candidate or joiner.waits):
+                end = text.find(b"\n", at)
+                end = len(text) if end < 0 else end
+                self._decoded += 1
+                yield from joiner.feed(parse(text[at:end], self.process), at)
+                at = end + 1
+        yield from joiner.finish()
+
+    def _add(self, block: Block) -> None:
+        query = self._query
+        if query.stream not in (None, block.stream):
+            return
+        if query.grep is not None and not any(map(query.grep.search, block.lines())):
+            return
+        self._waiting.add(block)
+
+    def _are_of(self, run: int | None, *, is_start: bool) -> None:
+        """All errors that wait are of this run, which begins here or further back."""
+        if not self._any_run:
+            self._any_run, self._last_run = True, run
+        wanted = self._last_run if self._query.run == "last" else self._query.run
+        if self._query.run is None or wanted == run:
+            self.found.merge(self._waiting, run)
+        self._waiting = Fold()
+        is_earlier = isinstance(wanted, int) and run is not None and run < wanted
+        self._stopped = self._query.run is not None and (is_earlier or (wanted == run and is_start))
+
+    def _look_back(self, blocks: Iterator[bytes]) -> None:
+        """Find the run of the errors that wait."""
+        looked = 0
+        for block in blocks:
+            if not self._waiting or looked > _LOOK_BACK:
+                return
+            looked += len(block)
+            for _, is_start, run in _runs(block):
+                self._are_of(run, is_start=is_start)
+                if self._stopped:
+                    return
+
+
+def _has_any(block: bytes) -> bool:
+    return any(block.rfind(needle) >= 0 for needle in NEEDLES)  # several times as fast as find
+
+
+def _candidates(text: bytes) -> list[int]:
+    """The first bytes of the lines in which a word of an error stands."""
+    starts = set()
+    for needle in NEEDLES:
+        at = text.rfind(needle)
+        while at >= 0:
+            start = text.rfind(b"\n", 0, at) + 1
+            starts.add(start)
+            at = text.rfind(needle, 0, start)
+    return sorted(starts)
+
+
+def _lines_before(text: bytes, start: int) -> int:
+    for _ in range(_BEFORE):
+        if start == 0:
+            break
+        start = text.rfind(b"\n", 0, start - 1) + 1
+    return start
+
+
+def _next_line(text: bytes, offset: int) -> int:
+    """The first start of a line at `offset` or behind it."""
+    if offset <= 0:
+        return 0
+    newline = text.find(b"\n", offset - 1)
+    return len(text) if newline < 0 else newline + 1
+
+
+def _runs(block: bytes) -> Iterator[tuple[int, bool, int | None]]:
+    """Where runs begin or go on, the last one first: the offset, whether it is the start, and the run."""
+    at = len(block)
+    while True:
+        at = max(block.rfind(mark, 0, at) for mark in (STARTED_MARK, CONTINUED_MARK))
+        if at < 0:
+            return
+        start, end = block.rfind(b"\n", 0, at) + 1, block.find(b"\n", at)
+        line = parse(block[start : len(block) if end < 0 else end], "")
+        if line.stream == LIFECYCLE and line.event in RUN_EVENTS:
+            yield start, line.event == "started", line.run
+        at = start
