@@ -147,7 +147,7 @@ class Keeper:
 
     def _signalled(self) -> None:
         """SIGTERM ends a keeper that holds nothing. SIGCHLD is of runs, daemon or orphans; one look serves a burst."""
-        self.done = signal.SIGTERM in os.read(self.signals, 4096) and not self.runs
+        self.done |= signal.SIGTERM in os.read(self.signals, 4096) and not self.runs
         self.again_at = min(self.again_at, self.looked_at + 0.005)
 
     def _accept(self) -> None:
