@@ -456,7 +456,7 @@ def test_kill_all_leaves_nothing_of_any_environment(project: Project, tmp_path: 
 def test_an_environment_that_nobody_uses_is_stopped(project: Project) -> None:
     """And the next activation brings it back."""
     project.write(
-        '[project]\nname = "p"\ninactivity_timeout = "1s"\n[[process]]\nname = "web"\ncommand = "sleep 1000"\n'
+        '[project]\nname = "p"\ninactivity_timeout = "3s"\n[[process]]\nname = "web"\ncommand = "sleep 1000"\n'
     )
     project.run("activate")
     pid = project.json("ps")["processes"][0]["pid"]

@@ -19,6 +19,8 @@ import pytest
 from tests.interaction.keeper_bench import Bench, bench
 from tests.support import wait_until
 
+from runcept.keeper.loop import Keeper
+from runcept.keeper.system import Portable
 from runcept.keeper.wire import Wire
 from runcept.process.identity import start_time
 
@@ -163,6 +165,23 @@ def test_goodbye_to_a_keeper_that_holds_nothing_ends_it(keeper: Bench) -> None:
     assert keeper.ask("goodbye") == {}
     assert keeper.keeper.wait(5) == 0
     assert not os.path.exists(keeper.path)
+
+
+def test_goodbye_counts_although_a_child_has_ended_at_that_moment() -> None:
+    """The signal that tells of it is read after the goodbye; what is over stays over."""
+    reading, writing = os.pipe()
+    keeper = Keeper(reading, Portable(), 1 << 20, 10)
+    try:
+        keeper.signals = reading
+        os.write(writing, bytes([signal.SIGCHLD]))
+        keeper._do({"op": "goodbye"})
+        keeper._signalled()
+        assert keeper.done
+    finally:
+        for selector in (keeper.control, keeper.pipes):
+            selector.close()
+        os.close(reading)
+        os.close(writing)
 
 
 def test_keeper_that_is_left_alone_with_nothing_ends() -> None:

@@ -244,5 +244,5 @@ def test_the_end_of_a_huge_log_is_read_without_the_rest(log: Path, monkeypatch: 
 def test_a_log_that_cannot_be_opened_is_an_error_with_words(log: Path) -> None:
     """It names the file and says why: here it is a directory."""
     log.mkdir()
-    with pytest.raises(LogNotReadable, match=f"the log {log} cannot be read: is a directory"):
+    with pytest.raises(LogNotReadable, match=f"{log} cannot be read: is a directory"):
         read({"web": str(log)})

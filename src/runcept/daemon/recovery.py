@@ -191,7 +191,8 @@ class Recovery:
 
     async def _is_held(self, run: Run, life: Life) -> bool:
         """Whether it lives or its exit is known; then its output is being logged again."""
-        entry = self._held.get(run.key) or await self._adopt(run)
+        held = self._held.get(run.key)
+        entry = held or await self._adopt(run)
         ended = self._read(run, "exit.json", Exit)
         if entry is not None:
             process = run.environment.project.process(run.name)
@@ -207,6 +208,8 @@ class Recovery:
         ended = (None if entry is None else entry.exit) or ended
         if ended is not None:
             self._ended.append(run)
+            if held is None and entry is not None:  # before the keeper had its pipes, or just after
+                self._performer.note_gap(run)
             self._performer.exited(run.key, ended.code, ended.signal, ended.at, size)
         elif run.key not in self._held and not self._lives(run):  # it has ended while it was being adopted
             self._ended.append(run)
