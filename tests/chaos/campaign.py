@@ -117,6 +117,8 @@ class Campaign:
         verdict = self.ledger.judge()
         for kind, sentence in self.found:
             verdict.wrong[kind].append(sentence)
+        if any(verdict.wrong.values()):
+            self.disk.keep()
         return Report(self.seed, self.faults, verdict, self.adoptions)
 
     def sweep(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -48,6 +49,11 @@ class LogDisk:
         """Where that cannot be (we are not root), the disk of the project is used, and never full."""
         self._where.mkdir(parents=True)
         self.is_there = os.geteuid() == 0 and self._mount("-t", "tmpfs", "-o", f"size={_SIZE},mode=700", "tmpfs")
+
+    def keep(self) -> None:
+        """Copy what is in it to where it stays."""
+        if self.is_there:
+            shutil.copytree(self._where, self._where.with_name("kept"))
 
     def unmount(self) -> None:
         """What was in it is gone."""

@@ -231,3 +231,27 @@ def test_daemons_that_are_started_at_once_end_none_of_them(stage: Stage) -> None
             wait_until(lambda started=started: sum(each.poll() is None for each in started) == 1)
             assert stage.statuses()["web"].pid == pid
             assert [each.returncode for each in started if each.poll() is not None] == [0] * 7
+
+
+def test_a_keeper_that_dies_while_a_new_daemon_takes_over_loses_nothing(stage: Stage) -> None:
+    """What that keeper had told is not true any more: the next one takes over all, and tells of every end."""
+    names = [f"p{index}" for index in range(60)]
+    processes = "".join(f'[[process]]\nname = "{name}"\ncommand = ["sleep", "1000"]\n' for name in names)
+    stage.write_file(f'[project]\nname = "p"\n{processes}')
+    stage.ask_for("activate")
+    before = {name: view.pid for name, view in stage.statuses().items()}
+    connection = sqlite3.connect(database(stage.home))
+
+    def adopted() -> int:
+        (count,) = connection.execute("SELECT count(*) FROM events WHERE kind = 'adopted'").fetchone()
+        return int(count)
+
+    stage.kill(stage.daemons())
+    deadline = time.monotonic() + 10
+    while not adopted() and time.monotonic() < deadline:
+        pass  # it takes over all of them within milliseconds
+    stage.kill(stage.keepers())
+    assert adopted() > 0
+    connection.close()
+    assert {name: view.pid for name, view in stage.statuses().items()} == before
+    assert stage.ask_for("stop", *names, seconds=20).ok

@@ -75,12 +75,15 @@ class Daemon:
         self._handlers = Handlers(home, self._engine, self._performer)
         self._listener: socket.socket
         self._server: asyncio.Task[None]
+        self._recovered = asyncio.Event()
+        """What an earlier daemon left is taken up: before, nothing can be taken back from a keeper that was lost."""
 
     async def run(self) -> None:
         """From the first look at what lives to the last goodbye."""
         self._listener = bind(socket_path(self._home))  # first: where this fails, nothing else is begun
         await self._connect()
         await Recovery(self._engine, self._database, self._performer, self._performer.link).run()
+        self._recovered.set()
         self._engine.record("daemon_started", f"version {runcept.__version__}, pid {os.getpid()}", "supervisor")
         _log.info("daemon %s started, pid %d", runcept.__version__, os.getpid())
         loop = asyncio.get_running_loop()
@@ -133,6 +136,7 @@ class Daemon:
                 _log.error("there is no keeper: %s", error)
                 await asyncio.sleep(_RETRY_SECONDS)
         self._engine.record("keeper_started", f"pid {self._performer.link.pid}", "supervisor")
+        await self._recovered.wait()
         recovery = Recovery(self._engine, self._database, self._performer, self._performer.link)
         for run in self._performer.runs:
             await recovery.guarded(run.key, recovery.take_back(run))

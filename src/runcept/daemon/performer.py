@@ -101,6 +101,10 @@ class SystemPerformer:
         """Ask for the health of a process."""
         self._spawn_task(self._probe(environment, due))
 
+    def has_lost(self, link: KeeperLink) -> bool:
+        """Whether this keeper is gone: what it has told is not true any more."""
+        return link is not self.link or not self.linked.is_set()
+
     def unlink(self) -> None:
         """The keeper is gone: nobody holds anything until the next one does."""
         self.linked.clear()

@@ -191,6 +191,9 @@ class Recovery:
 
     async def _is_held(self, run: Run, life: Life) -> bool:
         """Whether it lives or its exit is known; then its output is being logged again."""
+        if self._performer.has_lost(self._link):  # what that keeper held, the next one takes over: see `take_back`
+            run.is_cut_off = True
+            return True
         held = self._held.get(run.key)
         entry = held or await self._adopt(run)
         ended = self._read(run, "exit.json", Exit)
