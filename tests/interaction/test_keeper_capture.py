@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import os
 import signal
@@ -64,6 +65,25 @@ def test_bytes_are_told_of_as_they_come(keeper: Bench) -> None:
     keeper.python("talk", "import os, time; os.write(1, b'12345'); time.sleep(60)")
     assert keeper.event(lambda event: event.get("event") == "bytes" and event["key"] == "talk")["size"] == 5
     assert keeper.output("talk") == b"12345"
+
+
+def test_the_pipe_of_a_process_that_writes_much_is_widened(half: str, tmp_path: Path) -> None:
+    """A flood waits less often, and is read in larger pieces. The others keep what a user has pages enough for."""
+    source = tmp_path / "lines"
+    source.write_bytes(LINES)
+    with bench("bound=1048576", half) as keeper:
+        keeper.spawn("flood", ["cat", str(source)])
+        keeper.python("talk", "import os, time; os.write(1, b'12345'); time.sleep(60)")
+        keeper.event(lambda event: event.get("event") == "bytes" and event["size"] >= 1 << 20)
+        wait_until(lambda: keeper.output("talk") == b"12345", what="a line of the other")
+        held = {name: capacity(f"{keeper.directory(name)}/stdout") for name in ("flood", "talk")}
+    assert held == {"flood": 1 << 18 if half == "system=linux" else 1 << 16, "talk": 1 << 16}
+
+
+def capacity(fifo: str) -> int:
+    """The bytes that a FIFO holds."""
+    with open(fifo, "rb", opener=lambda path, _flags: os.open(path, os.O_RDWR | os.O_NONBLOCK)) as file:
+        return fcntl.fcntl(file, fcntl.F_GETPIPE_SZ)
 
 
 def test_backlog_stops_the_reading_and_consuming_resumes_it(half: str, tmp_path: Path) -> None:
@@ -207,13 +227,13 @@ def test_full_disk_stops_only_the_reading_and_loses_nothing(half: str) -> None:
             pytest.skip("a small file system can be mounted by root alone")
         try:
             ballast = mount / "ballast"
-            keeper.python("full", "import os\nfor n in range(120_000): os.write(1, b'%d\\n' % n)")
+            keeper.python("full", "import os\nfor n in range(200_000): os.write(1, b'%d\\n' % n)")
             ballast.write_bytes(bytes(1_500_000))
             wait_until(lambda: keeper.is_full("full"), what="a full pipe")
             assert keeper.connect()["runs"][0]["exit"] is None
             ballast.unlink()
             assert keeper.exited("full")["code"] == 0
             keeper.ask("release", key="full")
-            assert keeper.output("full") == b"".join(b"%d\n" % number for number in range(120_000))
+            assert keeper.output("full") == b"".join(b"%d\n" % number for number in range(200_000))
         finally:
             subprocess.run(["umount", "-l", str(mount)], check=True)

@@ -46,6 +46,8 @@ class Run:
         self.pid, self.watched, self.stuck = 0, -1, ""
         """`stuck`: why what it writes is not taken, until that is tried again."""
         self.pipes: list[int] = []
+        self.wide: set[int] = set()
+        """Those that were made to hold more: not all are, since a user has so many pages for pipes, pipe(7)."""
         self.rests = (bytearray(), bytearray())
         if self.own:
             os.makedirs(self.directory, 0o700)
@@ -134,6 +136,9 @@ class Run:
             waiting = int.from_bytes(found, sys.byteorder) + len(rest)
             if not waiting:
                 break
+            if waiting > 1 << 15 and pipe not in self.wide:  # half full, of one that was not widened
+                self.wide.add(pipe)
+                self.system.widen(pipe)
             moved = self.system.move(rest, pipe, self.spool.mark(stream), waiting)
             self.spool.size += moved
             total += moved

@@ -54,6 +54,9 @@ class Portable:
             return int(struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[1])
         return int(struct.unpack_from("II", connection.getsockopt(0, 1, 76))[1])
 
+    def widen(self, pipe: int) -> None:
+        """Let a pipe hold more before its writer has to wait, where that can be."""
+
     def move(self, rest: bytearray, pipe: int, file: int, count: int) -> int:
         """Move up to `count` bytes; what was read and could not be written (a full disk) waits in `rest`."""
         rest += os.read(pipe, count) if not rest else b""
@@ -95,6 +98,10 @@ class Linux(Portable):
         with contextlib.suppress(OSError), open("/proc/thread-self/children", encoding="ascii") as file:
             return set(map(int, file.read().split()))
         return set()  # a kernel without CONFIG_PROC_CHILDREN, or no descriptor left
+
+    def widen(self, pipe: int) -> None:
+        with contextlib.suppress(OSError):  # its user has as many pages as he may
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 1 << 18)
 
     def move(self, rest: bytearray, pipe: int, file: int, count: int) -> int:
         try:
