@@ -3,10 +3,11 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from runcept.logs.grep import literals
+from runcept.logs.grep import Grep, literals
+from runcept.logs.record import lifecycle
 
 ATOMS = st.sampled_from(
     [
@@ -47,6 +48,44 @@ def test_what_matches_holds_one_of_the_literals(pattern: str, data: st.DataObjec
         assert any(each.decode() in text for each in needed)
 
 
+ODDITIES: list[list[tuple[str, bytes]]] = [
+    [],
+    [("plain abc", b"plain abc\n")],
+    [("", b"\n")],
+    [("cab", b'{"message":"cab"}{"message":""}\n')],
+]
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    st.lists(st.text('abckKis\u017f\u0131\u0130\u212a \\"{\t', max_size=12), max_size=20),
+    st.sampled_from(["", "(?i)"]),
+    st.sampled_from(["abc", "bca+", "K", "cab|aab", "is", "ba[bk]", r"^.?$", '"', r"\\\\", r"a.*b", r"\s$", "acac"]),
+    st.sampled_from(ODDITIES),
+)
+@example(["ab\u017f\u0131c"], "(?i)", "absic", [])
+@example(["x", "abc"], "", "a.*c", [("", b"\n")])
+def test_no_line_that_matches_is_passed_over(
+    texts: list[str], flag: str, pattern: str, oddities: list[tuple[str, bytes]]
+) -> None:
+    """Whatever case, quotes and letters of other alphabets there are, and whatever old formats stand between."""
+    compiled = re.compile(flag + pattern)
+    lines = [(text, lifecycle(7, "said", text, {})) for text in texts]
+    lines[1:1] = oddities
+    block = b"".join(raw for _, raw in lines)
+    found = {block[start:stop] for start, stop in Grep(compiled).spans(block)}
+    for text, raw in lines:
+        assert raw[:-1] in found or not compiled.search(text)
+
+
+def test_lines_that_do_not_match_are_seldom_looked_at() -> None:
+    """Of records none at all that has no match, where the expression says nothing certain about them."""
+    block = b"".join(lifecycle(7, "said", f"line {number}", {}) for number in range(1000))
+    assert [block[slice(*span)] for span in Grep(re.compile(r"\b9\d7$")).spans(block)] == [
+        lifecycle(7, "said", f"line {number}", {})[:-1] for number in range(997, 900, -10)
+    ]
+
+
 @pytest.mark.parametrize(
     ("pattern", "expected"),
     [
@@ -58,7 +97,9 @@ def test_what_matches_holds_one_of_the_literals(pattern: str, data: st.DataObjec
         (r"took \d+ms", (b"took ",)),
         (r"file\.py", (b"file.py",)),
         ('say "hello"', (b"hello",)),
-        ("(?i)error", ()),
+        ("(?i)Error", (b"error",)),
+        ("(?i)Exception|kiosk FOUND", (b"except", b" found")),
+        ("(?i)disk", ()),
         (r"\d+", ()),
         ("error|x", ()),
         (r"\x41\x42\x43", ()),

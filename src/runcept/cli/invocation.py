@@ -103,15 +103,19 @@ class Invocation:
 
     def print_json(self, document: object) -> None:
         """One JSON document on stdout: in one line for programs, indented on a terminal. Any msgspec type will do."""
+        self.surroundings.stdout.flush()
+        self.write_json(document)
+        self.surroundings.stdout.flush()
+
+    def write_json(self, document: object) -> None:
+        """As `print_json`, of one of many: it is seen once stdout is flushed, and nothing but JSON was printed."""
         try:
             encoded = msgspec.json.encode(document)
         except UnicodeEncodeError:  # a path that is not UTF-8: shown as JSON can, with lone surrogates escaped
             encoded = json.dumps(msgspec.to_builtins(document)).encode()
         if self.surroundings.stdout_is_terminal:
             encoded = "\n".join(map(escaped, msgspec.json.format(encoded).decode().split("\n"))).encode()
-        self.surroundings.stdout.flush()
         self.surroundings.stdout.buffer.write(encoded + b"\n")
-        self.surroundings.stdout.buffer.flush()
 
     @contextmanager
     def connected(self) -> Iterator[Connection]:

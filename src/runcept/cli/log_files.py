@@ -45,5 +45,7 @@ def reading(place: str) -> Iterator[None]:
     """What the system says against it while the `with` lasts becomes LogNotReadable, with the file or else `place`."""
     try:
         yield
+    except BrokenPipeError:  # nobody reads what is shown meanwhile
+        raise
     except OSError as error:
         raise LogNotReadable(str(error.filename or place), (error.strerror or str(error)).lower()) from error

@@ -1,14 +1,28 @@
-"""Following one log as it grows: through rotation, truncation, replacement and absence. It never waits."""
+"""Following logs as they grow: through rotation, truncation, replacement and absence. It never waits.
+
+A follower that is slower than the log is rotated loses what is removed before it comes. It is told so, by a line of the
+stream "runcept" with the event "removed", in the place of what is missing.
+"""
 
 from __future__ import annotations
 
 import os
 from collections import deque
+from collections.abc import Iterator, Sequence
+from heapq import merge
+
+import msgspec
 
 from runcept.logs.files import LogFile, Position, files_from
-from runcept.logs.record import LIFECYCLE, RUN_EVENTS, Line, parse
+from runcept.logs.grep import lines_with
+from runcept.logs.record import LIFECYCLE, LIFECYCLE_MARK, RUN_EVENTS, Line, content, parse
 
-__all__ = ["Tail"]
+__all__ = ["REMOVED", "Tail", "looks", "merged"]
+
+REMOVED = "removed"
+"""The event of a line that tells what the follower has missed."""
+_ENDS = ("exited", "failed")
+"""The events after which a run writes no more."""
 
 
 class Tail:
@@ -25,11 +39,13 @@ class Tail:
         self._run = run
         self._files: deque[LogFile] = deque()
         """The one that is read, and those written after it."""
+        self._missed: list[Line] = []
+        self._reopen()
 
     def poll(self) -> list[Line]:
         """The next lines, at most about 32 KiB of them unless one is longer; empty where there is nothing new."""
         while True:
-            if lines := self._read():
+            if lines := self._told() or self._read():
                 return lines
             if len(self._files) > 1:
                 self._files.popleft().close()
@@ -40,6 +56,10 @@ class Tail:
                 return lines
             else:
                 self._reopen()
+
+    def _told(self) -> list[Line]:
+        missed, self._missed = self._missed, []
+        return missed
 
     def close(self) -> None:
         """Give back the files."""
@@ -75,7 +95,101 @@ class Tail:
         return not self._files or not os.path.samestat(status, self._files[-1].status)
 
     def _reopen(self) -> None:
+        files = files_from(self._path, self._position)
+        if files and not files[0].has(self._position):
+            if self._position.length and (told := self._removed_before(files[0])):
+                self._missed.append(told)
+            self._position = files[0].position(0)
         self.close()
-        self._files.extend(files_from(self._path, self._position))
-        if self._files and not self._files[0].has(self._position):
-            self._position = self._files[0].position(0)
+        self._files.extend(files)
+
+    def _removed_before(self, file: LogFile) -> Line | None:
+        """What is missing between the file that was read to its end, and is open still, and the next one there is."""
+        raw = _first_line(file)
+        first = parse(raw, self._process)
+        end = _end_of_run(self._files[-1]) if self._files else _End()
+        how_much = "some output may have been"
+        if first.stream != LIFECYCLE or (first.event == "started" and end.is_over and first.run == (end.run or 0) + 1):
+            return None
+        if first.event == "continued" and first.run == end.run and end.offset is not None:
+            missing = _offset(raw) - end.offset
+            if missing <= 0:
+                return None
+            how_much = f"{missing} bytes of output were"
+        message = f"{how_much} removed before it could be shown: the log is kept up to its max_size and keep"
+        return Line(first.ts, self._process, LIFECYCLE, first.run, message, event=REMOVED)
+
+
+class _End(msgspec.Struct, frozen=True):
+    """Up to where a file goes."""
+
+    run: int | None = None
+    is_over: bool = False
+    """Whether the run has ended by then."""
+    offset: int | None = None
+    """How many bytes of the run's output are in this file and those before; None where that cannot be told."""
+
+
+def _end_of_run(file: LogFile) -> _End:
+    """It is read as a whole for that, which is needed only once it is gone."""
+    run: int | None = None
+    offset: int | None = None
+    is_over = False
+    for _, block in file.forward(0):
+        at = 0
+        for start, stop in [*reversed(lines_with(block, (LIFECYCLE_MARK,))), (len(block), len(block))]:
+            between, at = block[at:start], stop + 1
+            if between:
+                is_over = False
+                offset = None if offset is None else offset + _output(between)
+            if not (raw := block[start:stop]):
+                break
+            line = parse(raw, "")
+            is_over = line.event in _ENDS
+            if line.event in RUN_EVENTS:
+                run, offset = line.run, _offset(raw)
+            elif line.event == "gap":
+                offset = None
+    return _End(run, is_over, offset)
+
+
+def _output(block: bytes) -> int:
+    return sum(len(content(parse(raw, ""))) for raw in block.split(b"\n") if raw)
+
+
+def _offset(raw: bytes) -> int:
+    """Of a record that begins a file or a run."""
+    return int(msgspec.json.decode(raw).get("offset", 0))
+
+
+def _first_line(file: LogFile) -> bytes:
+    return next((block.partition(b"\n")[0] for _, block in file.forward(0)), b"")
+
+
+def looks(tails: Sequence[Tail]) -> Iterator[list[Line]]:
+    """What is new in several logs, a list a look, by time; empty where there is nothing new.
+
+    Of a log from which a look has brought something there may be more: lines later than that wait for the next look.
+    """
+    waiting: list[list[Line]] = [[] for _ in tails]
+    while True:
+        waiting = [lines or tail.poll() for lines, tail in zip(waiting, tails, strict=True)]
+        limit = min((_newest(lines) for lines in waiting if lines), default="")
+        cuts = [_count_up_to(limit, lines) for lines in waiting]
+        yield list(merged([lines[:cut] for lines, cut in zip(waiting, cuts, strict=True)]))
+        waiting = [lines[cut:] for lines, cut in zip(waiting, cuts, strict=True)]
+
+
+def _newest(lines: list[Line]) -> str:
+    return next((line.ts for line in reversed(lines) if line.ts is not None), "")
+
+
+def _count_up_to(limit: str, lines: list[Line]) -> int:
+    if not lines or _newest(lines) <= limit:
+        return len(lines)
+    return next(number for number, line in enumerate(lines) if line.ts is not None and line.ts > limit)
+
+
+def merged(logs: Sequence[list[Line]]) -> Iterator[Line]:
+    """All lines by time; a line without one comes right behind the line before it."""
+    return merge(*logs, key=lambda line: line.ts or "")

@@ -9,14 +9,13 @@ from __future__ import annotations
 import contextlib
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from heapq import merge
+from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 
 from runcept.errors import CursorInvalid
 from runcept.logs.files import Position
-from runcept.logs.follow import Tail
+from runcept.logs.follow import REMOVED, Tail, looks, merged
 from runcept.logs.record import Line, instant_text
 from runcept.logs.search import Query, current_run, newest
 from runcept.logs.watch import compile_pattern
@@ -47,15 +46,19 @@ def read(
     run: int | str | None = None,
     after: str | None = None,
     reach: int | None = None,
+    tell_runs: bool = True,
 ) -> LogPage:
     """The newest `lines` (None: all) of the logs at `paths`, by process, that pass every filter.
 
     `since` and `until` are epoch seconds or text for `parse_when`, both inclusive; `grep` is searched for in each
     message; `stream` is stdout, stderr or runcept; `run` is a number or "last"; `after` is a cursor. With `reach`,
-    only about so many of the newest bytes of each log are searched.
+    only about so many of the newest bytes of each log are searched. Whoever does not need the run of each line says so
+    with `tell_runs`: the record that tells it may be 64 MiB before the line.
     Raises InstantUnclear, PatternInvalid, CursorInvalid.
     """
-    query = query_of(lines=lines, since=since, until=until, grep=grep, stream=stream, run=run, reach=reach)
+    query = query_of(
+        lines=lines, since=since, until=until, grep=grep, stream=stream, run=run, reach=reach, tell_runs=tell_runs
+    )
     return _page(paths, query, _positions(after))[0]
 
 
@@ -69,14 +72,17 @@ def follow(
     stream: str | None = None,
     run: int | str | None = None,
     after: str | None = None,
+    tell_runs: bool = True,
     stop: Callable[[], bool] | None = None,
 ) -> Iterator[Line]:
     """What `read` gives, then each line that passes the filters at most 0.1 s after it was written, until `until`.
 
-    `stop` is asked whenever there is nothing new, twenty times a second; once it is true, the iterator ends.
-    Closing the iterator gives back the files. Filters and errors are those of `read`; `run` "last" includes later runs.
+    `stop` is asked after each look at the logs, twenty times a second where there is nothing new; once it is true and
+    there is nothing new, the iterator ends. Closing the iterator gives back the files. Filters and errors are those of
+    `read`; `run` "last" includes later runs. What rotation removes before it was given is told by a line of the event
+    "removed", whatever the filters are.
     """
-    query = query_of(lines=lines, since=since, until=until, grep=grep, stream=stream, run=run)
+    query = query_of(lines=lines, since=since, until=until, grep=grep, stream=stream, run=run, tell_runs=tell_runs)
     return _follow(paths, query, _positions(after), stop or (lambda: False))
 
 
@@ -84,17 +90,19 @@ def _follow(
     paths: Mapping[str, str], query: Query, after: dict[str, Position], stop: Callable[[], bool]
 ) -> Iterator[Line]:
     page, ends = _page(paths, query, after)
-    yield from page.lines
     with contextlib.ExitStack() as stack:
-        tails = [Tail(process, path, ends[process], current_run(process, path)) for process, path in paths.items()]
-        for tail in tails:
-            stack.callback(tail.close)
-        while True:
-            batches = [tail.poll() for tail in tails]
-            yield from (line for line in _merged(batches) if _is_followed(line, query))
-            if _is_over(query) or (not any(batches) and stop()):
+        tails = []
+        for process, path in paths.items():  # before anything is shown, which may take long, and rotation goes on
+            run = current_run(process, path) if query.tells_runs else None
+            tails.append(Tail(process, path, ends[process], run))
+            stack.callback(tails[-1].close)
+        yield from page.lines
+        for lines in looks(tails):
+            yield from (line for line in lines if _is_followed(line, query))
+            is_stopped = stop()
+            if _is_over(query) or (is_stopped and not lines):
                 return
-            if not any(batches):
+            if not lines:
                 time.sleep(_POLL_SECONDS)
 
 
@@ -104,7 +112,7 @@ def _is_over(query: Query) -> bool:
 
 
 def _is_followed(line: Line, query: Query) -> bool:
-    return query.wants(line) and (not isinstance(query.run, int) or line.run == query.run)
+    return line.event == REMOVED or (query.wants(line) and (not isinstance(query.run, int) or line.run == query.run))
 
 
 def query_of(
@@ -116,6 +124,7 @@ def query_of(
     stream: str | None,
     run: int | str | None,
     reach: int | None = None,
+    tell_runs: bool = True,
 ) -> Query:
     """The filters as `read` takes them. Raises InstantUnclear, PatternInvalid."""
     return Query(
@@ -126,6 +135,7 @@ def query_of(
         stream=stream,
         run=run,
         reach=reach,
+        tells_runs=tell_runs or run is not None,
     )
 
 
@@ -140,15 +150,10 @@ def _page(paths: Mapping[str, str], query: Query, after: dict[str, Position]) ->
     """The page, and where each log ended."""
     found = {process: newest(process, path, query, after.get(process)) for process, path in paths.items()}
     ends = {**after, **{process: end for process, (_, end) in found.items()}}
-    lines = list(_merged(part for part, _ in found.values()))
+    lines = list(merged([part for part, _ in found.values()]))
     if query.lines is not None:
         lines = lines[max(0, len(lines) - query.lines) :]
     return LogPage(lines, _cursor(ends)), ends
-
-
-def _merged(logs: Iterable[list[Line]]) -> Iterator[Line]:
-    """All lines by time; a line without one comes right behind the line before it."""
-    return merge(*logs, key=lambda line: line.ts or "")
 
 
 def _cursor(positions: dict[str, Position]) -> str:

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
 from runcept.logs.files import LogFile, Position, chain
-from runcept.logs.grep import literals
-from runcept.logs.record import CONTINUED_MARK, LIFECYCLE, RUN_EVENTS, STARTED_MARK, STREAMS, Line, parse
+from runcept.logs.grep import Grep, lines_with
+from runcept.logs.record import (
+    CONTINUED_MARK,
+    LIFECYCLE,
+    LIFECYCLE_MARK,
+    RUN_EVENTS,
+    STARTED_MARK,
+    STREAMS,
+    Line,
+    parse,
+)
 
 __all__ = ["Query", "current_run", "newest"]
 
-_RUN_MARKS = (STARTED_MARK, CONTINUED_MARK)
 _LOOK_BACK = 64 << 20
 """Bytes before the first line found in which the start of its run is looked for."""
 
@@ -35,6 +43,8 @@ class Query(msgspec.Struct, frozen=True):
     """Of this run alone, or of the "last"."""
     reach: int | None = None
     """Among so many of the newest bytes, rounded up to a block."""
+    tells_runs: bool = True
+    """Whether the run of each line is looked for; where not, it may be null."""
 
     def wants(self, line: Line) -> bool:
         """Whether a line is wanted, its run and the number of lines apart."""
@@ -44,13 +54,6 @@ class Query(msgspec.Struct, frozen=True):
             and (self.until is None or line.ts is None or line.ts <= self.until)
             and (self.grep is None or self.grep.search(line.message) is not None)
         )
-
-    def needles(self) -> tuple[bytes, ...]:
-        """Bytes, one of which every line that is wanted holds; none where any line may be."""
-        if self.grep is not None and (found := literals(self.grep)):
-            return found
-        # Lines of old formats count as stdout, and say so nowhere.
-        return (f'"stream":"{self.stream}"'.encode(),) if self.stream in (STREAMS[1], LIFECYCLE) else ()
 
 
 def newest(process: str, path: str, query: Query, after: Position | None = None) -> tuple[list[Line], Position]:
@@ -82,7 +85,7 @@ class _Search:
     def __init__(self, process: str, query: Query) -> None:
         self._process = process
         self._query = query
-        self._needles = query.needles()
+        self._grep = None if query.grep is None else Grep(query.grep)
         self._found: list[Line] = []
         """The newest first."""
         self._settled = 0
@@ -115,7 +118,7 @@ class _Search:
         """Whether going on can bring nothing: no more lines, and no start of a run that a line waits for."""
         if self._stopped or not self._full():
             return self._stopped
-        waiting = len(self._found) - self._settled
+        waiting = len(self._found) - self._settled if self._query.tells_runs else 0
         if self._query.run is not None:
             return self._past and not waiting
         return not waiting or self._looked_back > _LOOK_BACK
@@ -142,15 +145,24 @@ class _Search:
         end = len(block)
         while end > 0:
             full = self._full()
-            needles = _RUN_MARKS if full else self._needles and (*self._needles, *_RUN_MARKS)
             rest, end = block[:end], 0
-            for start, stop in _lines_with(rest, needles) if needles else _all_lines(rest):
+            for start, stop in self._candidates(rest, full=full):
                 self._take(rest[start:stop], full=full)
                 if self.is_done():
                     return
                 if self._full() != full:  # look for something else in what is left
                     end = start
                     break
+
+    def _candidates(self, block: bytes, *, full: bool) -> Iterable[tuple[int, int]]:
+        """Where the lines are that may be wanted, or tell a run, the last one first."""
+        if full:
+            return lines_with(block, (LIFECYCLE_MARK,))
+        if self._grep is not None:
+            return sorted({*self._grep.spans(block), *lines_with(block, (LIFECYCLE_MARK,))}, reverse=True)
+        if self._query.stream in (STREAMS[1], LIFECYCLE):  # lines of old formats count as stdout, and say so nowhere
+            return lines_with(block, (f'"stream":"{self._query.stream}"'.encode(), LIFECYCLE_MARK))
+        return _all_lines(block)
 
     def _take(self, raw: bytes, *, full: bool) -> None:
         tells_run = STARTED_MARK in raw or CONTINUED_MARK in raw
@@ -187,15 +199,3 @@ def _all_lines(block: bytes) -> Iterator[tuple[int, int]]:
         if start == 0:
             return
         stop = start - 1
-
-
-def _lines_with(block: bytes, needles: tuple[bytes, ...]) -> list[tuple[int, int]]:
-    """Where those lines of a block are that hold one of the needles, the last one first."""
-    spans = set()
-    for needle in needles:
-        at = block.rfind(needle)  # several times as fast as find
-        while at >= 0:
-            start, stop = block.rfind(b"\n", 0, at) + 1, block.find(b"\n", at)
-            spans.add((start, len(block) if stop < 0 else stop))
-            at = block.rfind(needle, 0, start)
-    return sorted(spans, reverse=True)

@@ -5,7 +5,7 @@ With --clear they are emptied: by the daemon, which may be writing to them, wher
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import click
@@ -70,12 +70,10 @@ def logs(
         _errors(invocation, project, chosen, choice, follow=follow)
         return
     painter = Painter([*chosen], everybody, color=invocation.color)
+    choice["tell_runs"] = invocation.options.json
     if follow:
-        for line in _followed(project, chosen, choice, invocation.nobody_reads):
-            invocation.print_json(line) if invocation.options.json else invocation.print(painter.text(line))
-            invocation.surroundings.stdout.flush()
-        if invocation.nobody_reads():
-            raise BrokenPipeError
+        for line in _followed(invocation, project, chosen, choice):
+            invocation.write_json(line) if invocation.options.json else invocation.print(painter.text(line))
         return  # --until has come
     with log_files.reading(project):
         page = reader.read(chosen, **choice)
@@ -87,13 +85,19 @@ def logs(
 
 
 def _followed(
-    project: str, chosen: Mapping[str, str], choice: Mapping[str, Any], stop: Callable[[], bool]
+    invocation: Invocation, project: str, chosen: Mapping[str, str], choice: Mapping[str, Any]
 ) -> Iterator[Line]:
-    """The lines; what goes wrong where they are shown is none of this one's."""
+    """The lines, until --until or until nobody reads them. They are shown after each look: at once, not one by one."""
     from runcept.logs.reader import follow
 
+    def shown() -> bool:
+        invocation.surroundings.stdout.flush()
+        if invocation.nobody_reads():
+            raise BrokenPipeError
+        return False
+
     with log_files.reading(project):
-        yield from follow(chosen, **choice, stop=stop)
+        yield from follow(chosen, **choice, stop=shown)
 
 
 def _errors(
