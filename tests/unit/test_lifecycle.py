@@ -190,6 +190,16 @@ def test_a_stop_while_the_spawn_is_under_way_follows_it() -> None:
     assert story.state("web") is State.STOPPED
 
 
+def test_a_stop_of_what_is_heard_of_by_its_end_alone_reaches_what_it_left_behind() -> None:
+    """Its start was told by nobody: daemon and keeper were killed in between. The patience was over before."""
+    story = Story(process("web"))
+    story.start("web")
+    assert story.stop("web") == []
+    story.later(10)
+    assert story.exited("web", 1, leftovers=True) == [Watch("web", 1), Signal("web", 1, "SIGTERM")]
+    assert story.later(10) == [Kill("web", 1)]
+
+
 def test_a_crash_is_restarted_after_a_back_off_that_grows() -> None:
     """0.5 s, 1 s, 2 s: and the state in between is `backoff`, with a reason."""
     story = Story(process("web", restart=RestartPolicy(when=Restart.ON_FAILURE)))

@@ -281,7 +281,13 @@ def ended(life: Life, event: ev.Exited, context: Context) -> Effects:
 
 def ended_as_told(life: Life, event: ev.Exited, context: Context) -> Effects:
     """The main process ended after it was asked to."""
-    return _note_exit(life, event) + _finish(life, event, context)
+    was_asked = life.pid is not None
+    effects = _note_exit(life, event) + _finish(life, event, context)
+    if event.leftovers and not was_asked:
+        # The spawn was under way when the stop came, and all we hear of it is its end: so nobody was told to end yet.
+        life.deadline = context.now + (0.0 if life.kill else context.process.stop_timeout)
+        effects.append(Signal(life.name, life.run, context.process.stop_signal))
+    return effects
 
 
 def ended_at_last(life: Life, event: ev.Exited, context: Context) -> Effects:
