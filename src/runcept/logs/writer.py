@@ -78,6 +78,8 @@ class LogWriter:
         self._watches: list[Watch] = []
         self._seen: list[bytes] = []
         self._floor = 0
+        self._logged: int | None = None
+        """How many bytes of the run are in the log; None until something was committed."""
         # Without a commit: from the first byte there is. What was before it was logged, or it would not be gone.
         self._committed = self._commits.load() or Commit((self._spool.begin(),) * 2)
         self._rewind()
@@ -219,7 +221,10 @@ class LogWriter:
 
     def _continued(self, micros: int) -> bytes:
         """The first record of a file in the middle of a run, stamped as the one that follows it."""
-        return b"" if self._run is None else continued(micros, self._run, max(self._committed.consumed))
+        if self._run is None:
+            return b""
+        logged = max(self._committed.consumed) if self._logged is None else self._logged
+        return continued(micros, self._run, logged)
 
     def _begin(self, first: bytes) -> None:
         """Have a new file, to which nothing was committed before."""
@@ -245,6 +250,8 @@ class LogWriter:
         commit = self._committed._replace(consumed=(stdout, stderr), size=size, finished=finished)
         self._commits.store(commit)
         self._committed = commit
+        if position >= max(commit.consumed):  # else what one stream has ahead is being passed by
+            self._logged = position - self._encoder.pending(0) - self._encoder.pending(1)
 
     def _encode(self, blocks: list[Block]) -> bytes:
         records = [self._feed(block) for block in blocks]
