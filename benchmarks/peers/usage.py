@@ -33,7 +33,8 @@ class Meter:
     def look(self, theirs: float = 0.0) -> None:
         """Note what they have used. `theirs`: CPU seconds of programs that have ended.
 
-        Whoever has waited for them has these in his times as well. What has ended unseen is what somebody waited for, and so in the times of that one; see times(2).
+        Whoever has waited for these has their times beside its own, times(2); and so it is with those of the tool that
+        have ended unseen.
         """
         own = waited = peak = 0.0
         for process in self._all():
