@@ -45,7 +45,7 @@ def test_a_stopped_child_is_killed_at_its_grace(stage: Stage) -> None:
     os.kill(pid, signal.SIGSTOP)
     begun = time.monotonic()
     assert stage.ask_for("stop", "web").ok
-    assert 0.5 <= time.monotonic() - begun < 1.5
+    assert 0.5 <= time.monotonic() - begun < 2.5, "a second on a machine that is not busy"
     assert not is_alive(pid)
     assert stage.statuses()["web"].exit_signal == "SIGKILL"
 
