@@ -40,10 +40,10 @@ def test_everything_is_adopted_within_a_second_of_the_next_command(stage: Stage)
     processes = "".join(f'[[process]]\nname = "{name}"\ncommand = ["sleep", "1000"]\n' for name in names)
     stage.write_file(f'[project]\nname = "p"\n{processes}')
     stage.ask_for("activate")
-    before = {name: (view.pid, view.run, view.started_at) for name, view in stage.statuses().items()}
+    before = {name: (view.pid, view.run, view.started_at, view.reason) for name, view in stage.statuses().items()}
     stage.strike(daemon=True, keeper=True)
     begun = time.monotonic()
-    after = {name: (view.pid, view.run, view.started_at) for name, view in stage.statuses().items()}
+    after = {name: (view.pid, view.run, view.started_at, view.reason) for name, view in stage.statuses().items()}
     took = time.monotonic() - begun
     assert after == before
     assert took < 5, f"{took:.2f} s; a second on a machine that is not busy"
