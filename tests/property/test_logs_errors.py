@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -56,7 +57,7 @@ def test_streams_are_told_apart_however_they_are_mixed(
     out: list[list[str]], err: list[list[str]], random: object
 ) -> None:
     """The errors of each stream are those that it has alone."""
-    streams = {"stdout": said(sum(out, []), "stdout"), "stderr": said(sum(err, []), "stderr")}
+    streams = {name: said(chain(*chunks), name) for name, chunks in (("stdout", out), ("stderr", err))}
     alone = {name: [(each.title, each.lines()) for each in joined(lines)] for name, lines in streams.items()}
     order = ["stdout"] * len(streams["stdout"]) + ["stderr"] * len(streams["stderr"])
     random.shuffle(order)  # type: ignore[attr-defined]

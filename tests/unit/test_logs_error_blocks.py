@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from tests.records import AT
@@ -33,55 +34,67 @@ def crash(name: str) -> list[str]:
     return (CRASHES / f"{name}.txt").read_text(encoding="utf-8").removesuffix("\n").split("\n")
 
 
+class Crash(NamedTuple):
+    """What is to be told of a program that failed."""
+
+    name: str
+    kind: str
+    title: str
+    message: str
+    lines: slice
+    """Of all that it printed."""
+
+    def printed(self) -> list[str]:
+        """The lines of the error."""
+        return crash(self.name)[self.lines]
+
+
 CASES = [
-    ("python-plain", "python", "ZeroDivisionError", "division by zero", 1, 8),
-    ("python-chained", "python", "RuntimeError", "the shop cannot open", 0, 22),
-    ("python-group", "python", "ExceptionGroup", "unhandled errors in a TaskGroup (2 sub-exceptions)", 0, 28),
-    ("python-thread", "python", "OSError", "no socket", 0, 9),
-    ("python-syntax", "python", "SyntaxError", "invalid syntax", 0, 4),
-    ("python-recursion", "python", "RecursionError", "maximum recursion depth exceeded", 0, 14),
-    ("python-interrupt", "python", "Halt", "", 0, 6),
-    ("python-fatal", "python", "Fatal Python error", "Segmentation fault", 0, 5),
-    ("node-uncaught", "node", "TypeError", "Cannot read properties of undefined (reading 'value')", 1, 18),
-    ("node-rejection", "node", "Error", "upstream is gone", 0, 11),
-    ("node-thrown-value", "node", "out of tea", "", 1, 8),
-    ("node-code", "node", "Error", "ENOENT: no such file or directory, open '/nowhere/prices.json'", 0, 21),
-    ("node-assertion", "node", "AssertionError", "Expected values to be strictly equal:", 0, 23),
-    ("node-syntax", "node", "SyntaxError", "Unexpected token '='", 0, 14),
-    ("go-panic", "go", "panic", "runtime error: index out of range [5] with length 2", 1, 8),
-    ("go-goroutines", "go", "panic", "no stock", 0, 7),
-    ("go-deadlock", "go", "fatal error", "all goroutines are asleep - deadlock!", 0, 5),
-    ("go-nil", "go", "panic", "runtime error: invalid memory address or nil pointer dereference", 0, 8),
-    ("java-caused", "java", "java.lang.RuntimeException", "the shop cannot open", 1, 12),
-    ("java-suppressed", "java", "java.io.IOException", "no paper", 0, 5),
-    ("rust-panic", "rust", "panic", "index out of bounds: the len is 2 but the index is 5", 2, 5),
-    ("rust-backtrace", "rust", "panic", "a shop", 1, 20),
+    Crash("python-plain", "python", "ZeroDivisionError", "division by zero", slice(1, 8)),
+    Crash("python-chained", "python", "RuntimeError", "the shop cannot open", slice(0, 22)),
+    Crash(
+        "python-group", "python", "ExceptionGroup", "unhandled errors in a TaskGroup (2 sub-exceptions)", slice(0, 28)
+    ),
+    Crash("python-thread", "python", "OSError", "no socket", slice(0, 9)),
+    Crash("python-syntax", "python", "SyntaxError", "invalid syntax", slice(0, 4)),
+    Crash("python-recursion", "python", "RecursionError", "maximum recursion depth exceeded", slice(0, 14)),
+    Crash("python-interrupt", "python", "Halt", "", slice(0, 6)),
+    Crash("python-fatal", "python", "Fatal Python error", "Segmentation fault", slice(0, 5)),
+    Crash("node-uncaught", "node", "TypeError", "Cannot read properties of undefined (reading 'value')", slice(1, 18)),
+    Crash("node-rejection", "node", "Error", "upstream is gone", slice(0, 11)),
+    Crash("node-thrown-value", "node", "out of tea", "", slice(1, 8)),
+    Crash("node-code", "node", "Error", "ENOENT: no such file or directory, open '/nowhere/prices.json'", slice(0, 21)),
+    Crash("node-assertion", "node", "AssertionError", "Expected values to be strictly equal:", slice(0, 23)),
+    Crash("node-syntax", "node", "SyntaxError", "Unexpected token '='", slice(0, 14)),
+    Crash("go-panic", "go", "panic", "runtime error: index out of range [5] with length 2", slice(1, 8)),
+    Crash("go-goroutines", "go", "panic", "no stock", slice(0, 7)),
+    Crash("go-deadlock", "go", "fatal error", "all goroutines are asleep - deadlock!", slice(0, 5)),
+    Crash("go-nil", "go", "panic", "runtime error: invalid memory address or nil pointer dereference", slice(0, 8)),
+    Crash("java-caused", "java", "java.lang.RuntimeException", "the shop cannot open", slice(1, 12)),
+    Crash("java-suppressed", "java", "java.io.IOException", "no paper", slice(0, 5)),
+    Crash("rust-panic", "rust", "panic", "index out of bounds: the len is 2 but the index is 5", slice(2, 5)),
+    Crash("rust-backtrace", "rust", "panic", "a shop", slice(1, 20)),
 ]
 
 
-@pytest.mark.parametrize(("name", "kind", "title", "message", "begin", "end"), CASES, ids=[case[0] for case in CASES])
-def test_what_a_program_prints_when_it_fails_is_one_error(
-    name: str, kind: str, title: str, message: str, begin: int, end: int
-) -> None:
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+def test_what_a_program_prints_when_it_fails_is_one_error(case: Crash) -> None:
     """From its first line to its last, without what stands around it, and with the name that people search for."""
-    lines = ["starting", *crash(name), "", "a line behind it", "and one more"]
-    (block,) = joined(lines)
-    assert (block.kind, block.title, block.message) == (kind, title, message)
-    assert block.offset == 1 + begin
-    assert block.lines() == crash(name)[begin:end]
+    (block,) = joined(["starting", *crash(case.name), "", "a line behind it", "and one more"])
+    assert (block.kind, block.title, block.message) == (case.kind, case.title, case.message)
+    assert block.offset == 1 + case.lines.start
+    assert block.lines() == case.printed()
 
 
-@pytest.mark.parametrize(("name", "kind", "title", "message", "begin", "end"), CASES, ids=[case[0] for case in CASES])
-def test_it_is_so_behind_the_name_of_a_container_and_in_colours(
-    name: str, kind: str, title: str, message: str, begin: int, end: int
-) -> None:
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+def test_it_is_so_behind_the_name_of_a_container_and_in_colours(case: Crash) -> None:
     """A process may be `docker compose up`, whose containers write at the same time: each has its own errors."""
     lines = []
-    for text in crash(name):
+    for text in crash(case.name):
         lines += [f"web-1  | \x1b[31m{text}\x1b[0m", f"db-1   | {text}"]
     blocks = joined(lines)
-    assert [(block.kind, block.title, block.message) for block in blocks] == [(kind, title, message)] * 2
-    assert all(block.lines() == [each.rstrip() for each in crash(name)[begin:end]] for block in blocks)
+    assert [(block.kind, block.title, block.message) for block in blocks] == [(case.kind, case.title, case.message)] * 2
+    assert all(block.lines() == [each.rstrip() for each in case.printed()] for block in blocks)
 
 
 def test_errors_behind_each_other_are_told_apart() -> None:
