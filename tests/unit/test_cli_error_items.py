@@ -80,9 +80,11 @@ def test_errors_on_a_terminal_fit_it(stage: Stage) -> None:
 
 def test_what_a_process_wrote_does_nothing_to_the_terminal(stage: Stage) -> None:
     """Neither its headline nor its lines."""
-    write(stage, "web", "Error: \x07\x1b[2Jclear\x1b]0;title\x07\u202e\n", "\x9bERROR x\n")
+    thrown = "/a.js:1\nthrow it\n^\nno \x07\x9btea\u202e\n(Use `node --trace-uncaught ...` to show the exception)\n"
+    write(stage, "web", "Error: \x07\x1b[2Jclear\x1b]0;title\x07\u202e\n", "\x9bERROR x\n", thrown)
     stage.terminal = True
     said = _ESCAPE.sub("", stage.run("logs", "--errors").out)
+    assert "✖ no \\x07\\x9btea" in said
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", said)
 
 

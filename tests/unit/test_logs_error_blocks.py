@@ -134,6 +134,16 @@ def test_a_line_of_another_thread_does_not_end_an_error() -> None:
     assert block.title == "ZeroDivisionError"
 
 
+def test_lines_that_only_look_like_more_of_it_do_not_belong_to_it() -> None:
+    """What is indented behind something else, and a frame that comes after many other lines."""
+    (block,) = joined(["Error: no tea", "GET / 200", "    accept: */*"])
+    assert block.lines() == ["Error: no tea"]
+    (block,) = joined(["Error: no tea", *["GET / 200"] * 13, "    at f (/srv/app.js:1:1)"])
+    assert block.lines() == ["Error: no tea"]
+    (block,) = joined(["Error: no tea", *["GET / 200"] * 12, "    at f (/srv/app.js:1:1)"])
+    assert len(block.lines()) == 14
+
+
 LEVELS = [
     ("2026-11-22 08:00:00,123 ERROR shop: no tea", "ERROR", "shop: no tea"),
     ("ERROR:root:no tea", "ERROR", "root:no tea"),

@@ -100,6 +100,14 @@ def test_one_run_can_be_searched_alone(log: Path) -> None:
     assert told(find_errors(web, run=9)) == []
 
 
+def test_what_is_before_the_wanted_run_is_not_read(log: Path) -> None:
+    """The last run of a large log is searched as fast as a small log."""
+    log.write_bytes(started(1) + said(range(1, 9000), "GET /") + started(2, 9000) + records("ERROR a\n", 9001))
+    (searched,) = find_errors({"web": str(log)}, run="last").searched
+    assert searched.complete
+    assert searched.bytes < log.stat().st_size / 4
+
+
 @pytest.mark.usefixtures("_blocks")
 def test_times_streams_and_words_choose(log: Path) -> None:
     """As they do for lines; an error counts when its first line does, and its run is found before `since`."""
