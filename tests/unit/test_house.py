@@ -26,7 +26,10 @@ BIN = Path(sys.executable).parent
 
 LINES_MAX = 500
 KEEPER_LINES_MAX = 550
-SANS_IO = ("core/", "scheduler/", "api/", "errors.py", "units.py", "logs/record.py", "logs/lines.py", "logs/encoder.py")
+SANS_IO = (
+    *("core/", "scheduler/", "api/", "errors.py", "units.py", "logs/record.py", "logs/lines.py", "logs/encoder.py"),
+    *("logs/level.py", "logs/error_grammar.py", "logs/error_blocks.py", "logs/digest.py"),
+)
 WORLD = {
     "asyncio",
     "os",

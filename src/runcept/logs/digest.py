@@ -16,7 +16,6 @@ __all__ = ["ErrorItem", "Fold", "LeftOut", "newest_first", "pattern_of"]
 
 _DIFFERENT = 500
 """Errors that are told apart; of further ones only the number of occurrences is known."""
-_CHARACTERS = 1000
 
 _VARIES = re.compile(
     r"""[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}                                # UUID
@@ -108,8 +107,8 @@ class Fold:
 
 def pattern_of(block: Block) -> tuple[str, str]:
     """What is the same in all occurrences of an error: its name, its words and where it happened, less what varies."""
-    words = _VARIES.sub("#", f"{block.title}: {block.message[:_CHARACTERS]}")
-    return f"{block.kind} {words}", _VARIES.sub("#", block.site()[:_CHARACTERS])
+    words = _VARIES.sub("#", f"{block.title}: {block.message}")
+    return f"{block.kind} {words}", _VARIES.sub("#", block.site())
 
 
 def newest_first(items: Iterable[ErrorItem], most: int, size: int) -> tuple[list[ErrorItem], LeftOut]:
@@ -131,8 +130,8 @@ def _item(process: str, entry: _Entry) -> ErrorItem:
         process=process,
         run=entry.run,
         kind=block.kind,
-        title=block.title[:_CHARACTERS],
-        message=block.message[:_CHARACTERS],
+        title=block.title,
+        message=block.message,
         lines=block.lines(),
         count=entry.count,
         first_ts=entry.first_ts,

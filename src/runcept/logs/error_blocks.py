@@ -172,8 +172,7 @@ class Joiner:
                 self._touch(channel, there, micros)
                 return
             yield from self._end(channel)
-            named = (found.title[:_CHARACTERS], found.message[:_CHARACTERS])
-            block = Block(offset, line.ts, line.stream, found.kind, *named)
+            block = Block(offset, line.ts, line.stream, found.kind, found.title, found.message)
             for each in (found.message, *found.stack.splitlines()) if found.stack else (text,):
                 block.add(each)
             if found.site:
@@ -233,6 +232,7 @@ def _leads_in(there: _Open) -> bool:
 
 def _named(block: Block) -> Block:
     """With its kind: that of a stack trace is told by its frames, and what has none is a line of a log."""
+    block.title, block.message = block.title[:_CHARACTERS], block.message[:_CHARACTERS]
     if block.kind in ("node", "go") and not block.sites:
         block.kind = "log"
     elif block.kind in ("node", "log") and block.sites:

@@ -7,6 +7,7 @@ few before them, and those behind them as long as they may belong to an error.
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Iterator, Mapping
 
 import msgspec
@@ -98,19 +99,25 @@ class _Search:
 
     def through(self, path: str) -> None:
         """Look through the log at `path`."""
-        newer, current = b"", b""
         blocks = self._blocks(path)
-        for block, is_in_time in blocks:
-            self._look(block, current, newer)
-            if self._stopped:
+        older: deque[tuple[bytes, bool]] = deque()
+        newer = b""
+        while True:
+            while sum(len(each) for each, _ in itertools.islice(older, 1, None)) < _ASIDE:
+                if (following := next(blocks, None)) is None:
+                    break
+                older.append(following)
+            if not older:
                 return
-            newer, current = current, b""
+            block, is_in_time = older.popleft()
             if not is_in_time or self._bytes >= _REACH or self._decoded >= _DECODED:
                 self._complete = not is_in_time
-                self._look_back(itertools.chain((block,), (each for each, _ in blocks)))
+                self._look_back(each for each, _ in itertools.chain([(block, False)], older, blocks))
                 return
-            current = block
-        self._look(b"", current, newer)
+            self._look([each for each, _ in older], block, newer)
+            if self._stopped:
+                return
+            newer = block[:_ASIDE] + newer[: max(0, _ASIDE - len(block))]
 
     def items(self) -> list[ErrorItem]:
         """What was found, newest first."""
@@ -129,30 +136,29 @@ class _Search:
         for file in chain(path):
             low, high = self._range(file) if not is_older else (0, 0)
             for _, block in file.backward(low, high):
-                yield block, True
+                yield _ended(block), True
             is_before, is_older = low if not is_older else file.size, is_older or low > 0
             for _, block in file.backward(0, is_before):
-                yield block, False
+                yield _ended(block), False
 
     def _range(self, file: LogFile) -> tuple[int, int]:
         until, since = self._query.until, self._query.since
         high = file.size if until is None else file.first_at(until, later=True)
         return (0 if since is None else min(file.first_at(since), high)), high
 
-    def _look(self, older: bytes, block: bytes, newer: bytes) -> None:
+    def _look(self, older: list[bytes], block: bytes, newer: bytes) -> None:
         """Take the errors that begin in `block`; they may go on in `newer`, and those of `older` in it."""
-        if not block:
-            return
         self._bytes += len(block)
         self._since = next(filter(None, map(raw_ts, block[:_ASIDE].split(b"\n"))), self._since)
         errors: list[Block] = []
         if _has_any(block) or _has_any(newer[:_NEAR]):
-            before = older[_next_line(older, len(older) - _ASIDE) :]
-            text = before + block + newer[: _next_line(newer, _ASIDE)]
-            errors = [each for each in self._joined(text) if 0 <= each.offset - len(before) < len(block)]
-            errors.sort(key=lambda each: each.offset, reverse=True)
+            before = _last_lines(b"".join(reversed(older)))
+            after = newer if len(newer) < _ASIDE else newer[: newer.rfind(b"\n") + 1]
+            errors = [*self._joined(before + block + after)]
             for each in errors:
                 each.offset -= len(before)
+            errors = [each for each in errors if 0 <= each.offset < len(block)]
+            errors.sort(key=lambda each: each.offset, reverse=True)
         for start, is_start, run in _runs(block):
             while errors and errors[0].offset > start:
                 self._add(errors.pop(0))
@@ -211,6 +217,11 @@ class _Search:
                     return
 
 
+def _ended(block: bytes) -> bytes:
+    """With the last newline, which text of old may lack."""
+    return block if block.endswith(b"\n") else block + b"\n"
+
+
 def _has_any(block: bytes) -> bool:
     return any(block.rfind(needle) >= 0 for needle in NEEDLES)  # several times as fast as find
 
@@ -235,12 +246,9 @@ def _lines_before(text: bytes, start: int) -> int:
     return start
 
 
-def _next_line(text: bytes, offset: int) -> int:
-    """The first start of a line at `offset` or behind it."""
-    if offset <= 0:
-        return 0
-    newline = text.find(b"\n", offset - 1)
-    return len(text) if newline < 0 else newline + 1
+def _last_lines(text: bytes) -> bytes:
+    """As many whole lines as there is room for beside a block."""
+    return text if len(text) <= _ASIDE else text[text.find(b"\n", len(text) - _ASIDE) + 1 :]
 
 
 def _runs(block: bytes) -> Iterator[tuple[int, bool, int | None]]:

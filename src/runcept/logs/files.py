@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import BinaryIO, NamedTuple, Self
 
 from runcept.errors import LogNotReadable
-from runcept.logs.record import raw_ts
+from runcept.logs.record import TS_PREFIX, raw_ts
 from runcept.logs.rotation import PACKED, rotated
 
 __all__ = ["LogFile", "Position", "chain", "files_from"]
@@ -160,7 +160,7 @@ class LogFile:
         return self.size
 
     def _whole_lines(self, size: int) -> int:
-        """The end of the last whole line. Text of old that no newline ends is whole; a record begins with a brace."""
+        """The end of the last whole line. What is of old is whole without a newline too; a record of today is not."""
         end = size
         while end > 0:
             start = max(0, end - _FIRST_BLOCK)
@@ -169,7 +169,7 @@ class LogFile:
                 end = start + newline + 1
                 break
             end = start
-        return end if self.read(end, end + 1) in (b"", b"{") else size
+        return end if TS_PREFIX.startswith(self.read(end, min(size, end + len(TS_PREFIX)))) else size
 
 
 def chain(path: str) -> Iterator[LogFile]:

@@ -43,7 +43,7 @@ _SAID = re.compile(
     r"(?:[Ee]rror|[Ff]atal|[Pp]anic|[Ee]xception))(?: TS\d+)?(?::|,(?= can't)) (?=\S)"
 )
 _JSON_LEVEL = re.compile(r"\"(?:level|severity|lvl|levelname|log\.level)\"\s*:\s*(?:\"(?P<word>\w+)\"|(?P<number>\d+))")
-_BETWEEN = " \t])>|:!-"
+_BETWEEN = re.compile(r"^(?:/[\w.-]*)?[\s\])>|:!-]*")
 
 
 def severe(text: str) -> Severity | None:
@@ -64,7 +64,7 @@ def severe(text: str) -> Severity | None:
 
 def _severity(word: str, message: str) -> Severity:
     lower = word.lower()
-    return Severity(lower in _SEVERE, _FULL.get(lower, lower).upper(), message.lstrip(_BETWEEN).rstrip())
+    return Severity(lower in _SEVERE, _FULL.get(lower, lower).upper(), _BETWEEN.sub("", message, count=1).rstrip())
 
 
 def _of_json(text: str) -> Severity | None:
