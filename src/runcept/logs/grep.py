@@ -15,7 +15,8 @@ from runcept.logs.record import messages
 __all__ = ["Grep", "lines_with", "literals"]
 
 _SHORTEST = 3  # characters: shorter ones are in most lines
-_RARE = 1000  # bytes from one to the next: where they are closer, to find each line takes longer than to decode all
+_SAMPLE = 8192  # bytes
+_RARE = 8  # times in them: where there are more, to find each line takes longer than to decode all
 _QUANTIFIER = re.compile(r"[*?+]|\{(?:\d+(?:,\d*)?|,\d*)\}")
 _ODD_CASES = "iks"
 """Letters that, where case does not count, are also found as one that is not ASCII (U+0130, U+0131, U+212A, U+017F)."""
@@ -45,7 +46,7 @@ class Grep:
             text = block.lower() if self._caseless else block
             if all(text.rfind(needle) < 0 for needle in self._needles):  # several times as fast as find
                 return []
-            if sum(map(text.count, self._needles)) * _RARE < len(block):
+            if sum(text.count(needle, 0, _SAMPLE) for needle in self._needles) <= _RARE:
                 return lines_with(text, self._needles)
         texts = messages(block)
         found = None if texts is None else [number for number, text in enumerate(texts) if self._search(text)]

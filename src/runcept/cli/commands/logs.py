@@ -44,6 +44,8 @@ def _to_run(_: click.Context, __: click.Parameter, value: str | None) -> int | s
 @click.option("--stream", type=click.Choice(["stdout", "stderr"]), help="Only this stream.")
 @click.option("--run", metavar="N|last", callback=_to_run, help="Only this run of each process.")
 @click.option("--clear", is_flag=True, help="Remove all that the named processes have written so far.")
+@click.option("-t", "--timestamps", is_flag=True, help="Show when each line was written.")
+@click.option("--no-prefix", is_flag=True, help="Only what the processes wrote: no names, no records of Runcept.")
 @click.option("--no-color", is_flag=True, help="As --color never.")
 def logs(
     invocation: Invocation, names: Sequence[str], follow: bool, clear: bool, no_color: bool, **choice: Any
@@ -60,17 +62,25 @@ def logs(
     everybody = log_files.known(project)
     chosen = log_files.chosen(project, everybody, names)
     if clear:
-        others = ("follow", "lines", "since", "until", "grep", "stream", "run")
+        others = ("follow", "lines", "since", "until", "grep", "stream", "run", "timestamps", "no_prefix")
         given = click.get_current_context().get_parameter_source
         if not names or any(given(each) is ParameterSource.COMMANDLINE for each in others):
             raise UsageError("--clear takes names and no other option", hint="Write '*' for all processes.")
         _clear(invocation, project, chosen)
         return
-    painter = Painter([*chosen], everybody, color=invocation.color)
+    no_prefix, timestamps = choice.pop("no_prefix"), choice.pop("timestamps")
+    width = invocation.surroundings.width if invocation.drawn else None
+    look = {"color": invocation.color, "width": width, "prefix": not no_prefix, "timestamps": timestamps}
+    painter = Painter([*chosen], everybody, **look)
+    if no_prefix:
+        choice["stream"] = choice["stream"] or reader.OUTPUT
     choice["tell_runs"] = invocation.options.json
     if follow:
         for line in _followed(invocation, project, chosen, choice):
-            invocation.write_json(line) if invocation.options.json else invocation.print(painter.text(line))
+            if invocation.options.json:
+                invocation.write_json(line)
+            else:
+                invocation.print(painter.text(line))
         return  # --until has come
     with log_files.reading(project):
         page = reader.read(chosen, **choice)
