@@ -47,20 +47,6 @@ def test_a_reader_that_has_enough_ends_logs_quietly(shop: Project) -> None:
     assert (said.stdout.count("\n"), said.stderr, said.returncode) == (1, "", 141)
 
 
-def test_a_follower_whose_reader_leaves_ends_though_nothing_matches(shop: Project) -> None:
-    """While lines come without end, none of which is for it: it need not write to notice."""
-    shop.write(PROJECT.replace("exec sleep 1000", "exec yes"))
-    shop.run("restart", "web")
-    ours, theirs = os.pipe()
-    command = [BIN / "runcept", "logs", "-f", "--grep", "never"]
-    with running(command, cwd=shop.path, env=shop.environ, stdout=theirs, stderr=subprocess.PIPE) as reader:
-        os.close(theirs)
-        wait_until(lambda: len(shop.run("logs", "-n", "3", "--grep", "^y$").stdout.split()) > 0, what="the flood")
-        os.close(ours)
-        assert reader.stderr is not None
-        assert (reader.stderr.read(), reader.wait(30)) == ("", 141)
-
-
 def test_a_table_that_nobody_reads_ends_quietly_too(shop: Project) -> None:
     """In colour as well, which is drawn by a library with an idea of its own about this."""
     for command in (["status", "--color", "always"], ["ps", "--color", "always"], ["status"]):

@@ -213,3 +213,14 @@ def test_logs_that_are_caught_up_with_are_merged_by_time(log: Path) -> None:
     got = [line.ts or "" for line in follower]
     assert len(got) == sum(map(len, texts.values()))
     assert got == sorted(got)
+
+
+def test_whoever_follows_is_asked_after_each_look(log: Path) -> None:
+    """Also while lines come of which none is wanted: what was shown can be flushed then, and a reader may have left."""
+    append(log, said([0]))
+    asked = []
+    lines = follow({"web": str(log)}, grep="^line 0$|^never$", stop=lambda: asked.append(True) is None)
+    assert next(lines).message == "line 0"
+    append(log, said(range(1, 3000)))
+    assert list(lines) == []
+    assert len(asked) > 3
