@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks import activation, entry, latency, logs, many, spawning
+from benchmarks import activation, entry, fairness, latency, logs, many, reading, spawning
 from benchmarks.measure import print_table
 
 PARTS = {
@@ -14,6 +14,8 @@ PARTS = {
     "latency": latency,
     "many": many,
     "logs": logs,
+    "reading": reading,
+    "fairness": fairness,
 }
 
 

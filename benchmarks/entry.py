@@ -49,7 +49,12 @@ def figures() -> Iterator[Figure]:
 
 def in_turns(here: Stage, command: list[str], rounds: int) -> tuple[float, float]:
     """Medians of the command and of a bare interpreter: each sees the same noise."""
-    pairs = [(run(here.project, here.home, command), run(here.project, here.home, BARE)) for _ in range(rounds)]
+    return in_turns_with(here, command, BARE, rounds)
+
+
+def in_turns_with(here: Stage, command: list[str], other: list[str], rounds: int) -> tuple[float, float]:
+    """The same with another command in its place."""
+    pairs = [(run(here.project, here.home, command), run(here.project, here.home, other)) for _ in range(rounds)]
     taken, bare = zip(*pairs, strict=True)
     return median(taken), median(bare)
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from runcept.logs.grep import Grep, literals
+from runcept.logs.grep import Grep, needed_texts
 from runcept.logs.record import lifecycle
 
 ATOMS = st.sampled_from(
@@ -36,16 +36,16 @@ PATTERNS = st.lists(st.tuples(ATOMS, QUANTIFIERS).map("".join), min_size=1, max_
 
 @settings(max_examples=1000, deadline=None)
 @given(st.lists(PATTERNS.map("".join), min_size=1, max_size=3).map("|".join), st.data())
-def test_what_matches_holds_one_of_the_literals(pattern: str, data: st.DataObject) -> None:
-    """No line that an expression matches is passed over: it holds a text that is said to be in every match."""
+def test_what_matches_holds_all_texts_of_an_alternative(pattern: str, data: st.DataObject) -> None:
+    """No line that an expression matches is passed over: it holds the texts that are said to be in every match."""
     try:
         compiled = re.compile(pattern)
     except re.error:
         assume(False)
-    needed = literals(compiled)
+    needed = needed_texts(compiled)
     text = data.draw(st.from_regex(compiled) | st.text("abcGET /x1.({]}", max_size=30))
     if needed and compiled.search(text):
-        assert any(each.decode() in text for each in needed)
+        assert any(all(each.decode() in text for each in texts) for texts in needed)
 
 
 ODDITIES: list[list[tuple[str, bytes]]] = [
@@ -89,22 +89,23 @@ def test_lines_that_do_not_match_are_seldom_looked_at() -> None:
 @pytest.mark.parametrize(
     ("pattern", "expected"),
     [
-        ("connection refused", (b"connection refused",)),
-        (r"GET /api/\d+ 5\d\d", (b"GET /api/",)),
-        ("ERROR|FATAL", (b"ERROR", b"FATAL")),
-        ("colou?r", (b"colo",)),
-        ("abc+d", (b"abc",)),
-        (r"took \d+ms", (b"took ",)),
-        (r"file\.py", (b"file.py",)),
-        ('say "hello"', (b"hello",)),
-        ("(?i)Error", (b"error",)),
-        ("(?i)Exception|kiosk FOUND", (b"except", b" found")),
-        ("(?i)disk", ()),
-        (r"\d+", ()),
-        ("error|x", ()),
-        (r"\x41\x42\x43", ()),
+        ("connection refused", [[b"connection refused"]]),
+        (r"GET /api/\d+ 5\d\d", [[b"GET /api/"]]),
+        ("GET .*[.]css HTTP", [[b"GET ", b"css HTTP"]]),
+        ("ERROR|FATAL: .*disk", [[b"ERROR"], [b"FATAL: ", b"disk"]]),
+        ("colou?r", [[b"colo"]]),
+        ("abc+def", [[b"abc", b"def"]]),
+        (r"took \d+ms", [[b"took "]]),
+        (r"file\.py", [[b"file.py"]]),
+        ('say "hello"', [[b"say ", b"hello"]]),
+        ("(?i)Error", [[b"error"]]),
+        ("(?i)Exception|kiosk FOUND", [[b"except"], [b" found"]]),
+        ("(?i)disk", []),
+        (r"\d+", []),
+        ("error|x", []),
+        (r"\x41\x42\x43", []),
     ],
 )
-def test_literals_are_found_where_they_help(pattern: str, expected: tuple[bytes, ...]) -> None:
-    """The longest run of plain characters of each alternative; none where nothing certain can be said."""
-    assert literals(re.compile(pattern)) == expected
+def test_texts_are_found_where_they_help(pattern: str, expected: list[list[bytes]]) -> None:
+    """The runs of plain characters of each alternative; none where nothing certain can be said."""
+    assert needed_texts(re.compile(pattern)) == expected

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.records import AT, said, started
 from tests.unit.cli_stage import PROJECT, Stage, answering, environment, failing, process, shop_stage
 
 from runcept.api.messages import DaemonStatus, EnvironmentList, Outcome, Processes, ProcessList
@@ -17,6 +18,7 @@ from runcept.cli.app import ROOT
 from runcept.client.testing import Notify
 from runcept.core.views import Counts, EnvironmentView, Health, ProcessView, State
 from runcept.errors import ConfigInvalid, DaemonStopping, EnvironmentNotFound, RunceptError
+from runcept.logs.record import lifecycle
 
 
 @pytest.fixture
@@ -447,3 +449,15 @@ def test_environments_complete_from_a_daemon_that_runs(stage: Stage) -> None:
         assert "shop" in completed(stage, "-e", "sh")
         assert "blog" not in completed(stage, "-e", "sh")
         assert "shop" in completed(stage, "environments", "--forget", "sh")
+
+
+def test_what_the_processes_wrote_can_be_had_alone(stage: Stage) -> None:
+    """--no-prefix is for the next program of a pipe: no names, no records of ours, and -n counts what is shown."""
+    log = stage.cwd / ".runcept" / "logs" / "web.jsonl"
+    log.parent.mkdir(parents=True)
+    ended = lifecycle(AT + 9_000_000, "exited", "run 1: exit code 0", {"run": 1})
+    log.write_bytes(started(1) + said([1, 2], '{"n":') + said([3], "no", stream=1) + ended)
+    assert stage.run("logs", "--no-prefix", "-n", "2").out == '{"n": 2\nno 3\n'
+    assert stage.run("logs", "--no-prefix", "--stream", "stdout").out == '{"n": 1\n{"n": 2\n'
+    shown = stage.run("logs", "-t", "-n", "2", "web").out.splitlines()
+    assert shown == ["2026-11-22T08:00:03.000000Z web ! no 3", "2026-11-22T08:00:09.000000Z web * run 1: exit code 0"]

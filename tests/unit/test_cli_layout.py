@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 
@@ -125,6 +126,33 @@ def test_a_process_keeps_its_colour_whoever_is_shown() -> None:
     among = Painter(everybody, everybody, color=True).text(line("x", process="worker"))
     assert alone == among
     assert alone.split("worker")[0] != Painter(everybody, everybody, color=True).text(line("x")).split("web")[0]
+
+
+def test_long_names_leave_the_terminal_to_the_messages() -> None:
+    """A quarter of its width is theirs, cut in the middle and aligned; a pipe gets them whole."""
+    names = ["web", "a-worker-with-a-name-of-forty-characters"]
+    for width, room in [(80, 20), (120, 30), (20, 12), (200, 40)]:
+        painter = Painter(names, names, color=False, width=width)
+        said = [painter.text(line("x", process=name)) for name in names]
+        assert [text.index("|") for text in said] == [room + 1, room + 1]
+        assert said[1].startswith("a-wor")
+        assert said[1].endswith("ters | x")
+    assert Painter(names, names, color=False).text(line("x", process=names[1])) == f"{names[1]} | x"
+
+
+def test_instants_stand_before_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal in local time, in a pipe as in the log; what has none leaves the place free."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    stamped = Line(ts="2026-11-22T22:49:50.123456Z", process="web", stream="stdout", run=1, message="x")
+    shown = Painter(["web"], ["web"], color=False, width=80, timestamps=True)
+    assert shown.text(stamped) == "2026-11-23 07:49:50.123 web | x"
+    assert shown.text(line("x")) == " " * 24 + "web | x"
+    piped = Painter(["web"], ["web"], color=False, timestamps=True)
+    assert piped.text(stamped) == "2026-11-22T22:49:50.123456Z web | x"
+    assert piped.text(line("x")) == " " * 28 + "web | x"
+    monkeypatch.undo()
+    time.tzset()
 
 
 @pytest.mark.parametrize(

@@ -199,3 +199,28 @@ def test_a_slow_reader_catches_up_without_loss(log: Path) -> None:
     log.rename(f"{log}.1")
     append(log, said(range(3000, 6000)))
     assert [line.message for line in lines] == [f"line {n}" for n in range(1, 6000)]
+
+
+def test_logs_that_are_caught_up_with_are_merged_by_time(log: Path) -> None:
+    """However much of each was written while nobody looked, and however unevenly."""
+    texts = {"web": range(0, 6000, 2), "worker": range(1, 6000, 20), "idle": range(0)}
+    paths = {name: str(log.with_stem(name)) for name in texts}
+    append(log, said([0], "before"))
+    follower = follow(paths, lines=1, stop=lambda: True)
+    assert next(follower).message == "before 0"
+    for name, numbers in texts.items():
+        append(log.with_stem(name), said(numbers, name))
+    got = [line.ts or "" for line in follower]
+    assert len(got) == sum(map(len, texts.values()))
+    assert got == sorted(got)
+
+
+def test_whoever_follows_is_asked_after_each_look(log: Path) -> None:
+    """Also while lines come of which none is wanted: what was shown can be flushed then, and a reader may have left."""
+    append(log, said([0]))
+    asked = []
+    lines = follow({"web": str(log)}, grep="^line 0$|^never$", stop=lambda: asked.append(True) is None)
+    assert next(lines).message == "line 0"
+    append(log, said(range(1, 3000)))
+    assert list(lines) == []
+    assert len(asked) > 3

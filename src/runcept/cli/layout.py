@@ -17,7 +17,7 @@ from runcept.cli.printable import printable
 if TYPE_CHECKING:
     from rich.text import Text
 
-__all__ = ["Cell", "Column", "Row", "Table", "drawn_lines", "print_cells", "width_of"]
+__all__ = ["Cell", "Column", "Row", "Table", "drawn_lines", "print_cells", "shortened", "width_of"]
 
 _GAP = 2
 _SYMBOL = 2
@@ -150,7 +150,7 @@ class _Fit(NamedTuple):
 
     def padded(self, columns: Sequence[Column], symbol: Cell, cells: Sequence[Cell]) -> list[Cell]:
         """The symbol and the shown cells, each as wide as its column and the gap behind it."""
-        texts = {i: _shortened(cells[i].text, self.widths[i]) for i in self.shown}
+        texts = {i: shortened(cells[i].text, self.widths[i]) for i in self.shown}
         widened = [
             Cell(_pad(text, self.widths[i], columns[i].right) + " " * _GAP, cells[i].style) for i, text in texts.items()
         ]
@@ -208,7 +208,7 @@ def _shorten(widths: dict[int, int], texts: Sequence[int], width: int, least: in
         widths[widest] = max(least, widths[widest] - excess, max(others, default=0) - 1)
 
 
-def _shortened(text: str, width: int) -> str:
+def shortened(text: str, width: int) -> str:
     """Its beginning and its end, with an ellipsis between them, where it is wider."""
     if width_of(text) <= width:
         return text

@@ -1,4 +1,4 @@
-"""Log lines as a person reads them: whose they are, which stream, what was said.
+"""Log lines as a person reads them: when, whose they are, which stream, what was said.
 
 A terminal gets one stable colour a process, ANSI colours of the process itself, and nothing that would move its
 cursor. Elsewhere there are no escapes at all; JSON has the line as it was written.
@@ -7,9 +7,11 @@ cursor. Elsewhere there are no escapes at all; JSON has the line as it was writt
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
+from runcept.cli.layout import shortened
 from runcept.cli.printable import printable
-from runcept.logs.record import Line
+from runcept.logs.record import TS_LENGTH, Line
 
 __all__ = ["Painter"]
 
@@ -17,26 +19,69 @@ _PALETTE = ("36", "33", "32", "35", "34", "96", "93", "92", "95", "94")
 _RESET = "\x1b[0m"
 _DIM = "\x1b[2m"
 _RED = "\x1b[31m"
+_MARKS = {"stderr": "!", "runcept": "*"}
+_NARROWEST_NAME = 12
+_TO_SECONDS = 19  # characters of an instant up to its seconds
+_TO_MILLISECONDS = 23
 
 
 class Painter:
-    """Turns lines into text. `everybody`: all processes of the project, so that a colour stays whoever is shown."""
+    """Turns lines into text. `everybody`: all processes of the project, so that a colour stays whoever is shown.
 
-    def __init__(self, shown: Sequence[str], everybody: Sequence[str], *, color: bool) -> None:
+    `width`: the columns of the terminal, of which long names take a quarter at most; None where there is none.
+    """
+
+    def __init__(
+        self,
+        shown: Sequence[str],
+        everybody: Sequence[str],
+        *,
+        color: bool,
+        width: int | None = None,
+        prefix: bool = True,
+        timestamps: bool = False,
+    ) -> None:
         self._color = color
-        self._width = max((len(name) for name in shown), default=0)
+        longest = max((len(name) for name in shown), default=0)
+        self._room = longest if width is None else min(longest, max(_NARROWEST_NAME, width // 4))
         order = sorted(everybody)
         self._colors: Mapping[str, str] = {name: _PALETTE[index % len(_PALETTE)] for index, name in enumerate(order)}
+        self._has_prefix = prefix
+        self._has_timestamps = timestamps
+        self._is_terminal = width is not None
+        self._prefixes: dict[tuple[str, str], str] = {}
+        self._seconds: dict[str, str] = {}
 
     def text(self, line: Line) -> str:
-        """`name | message`; stderr has `!` in place of the bar; a record of our own has `*`."""
-        name = printable(line.process, color=False).ljust(self._width)
-        mark = {"stderr": "!", "runcept": "*"}.get(line.stream, "|")
+        """`name | message`; stderr has `!` in place of the bar; a record of our own has `*`. An instant comes first."""
         message = printable(line.message, color=self._color)
-        if not self._color:
-            return f"{name} {mark} {message}"
-        color = self._colors.get(line.process, _PALETTE[0])
-        if line.stream == "runcept":
-            return f"\x1b[{color}m{name}{_RESET} {_DIM}{mark} {message}{_RESET}"
-        bar = f"{_RED}{mark}{_RESET}" if line.stream == "stderr" else f"\x1b[{color}m{mark}{_RESET}"
-        return f"\x1b[{color}m{name}{_RESET} {bar} {message}"
+        if self._color and line.stream == "runcept":
+            message = f"{_DIM}{message}{_RESET}"
+        if self._has_prefix or line.stream == "runcept":  # which is asked for, or tells what is missing
+            message = self._prefix(line.process, line.stream) + message
+        return self._instant(line.ts) + message if self._has_timestamps else message
+
+    def _prefix(self, process: str, stream: str) -> str:
+        known = self._prefixes.get((process, stream))
+        if known is None:
+            name = shortened(printable(process, color=False), self._room).ljust(self._room)
+            mark = _MARKS.get(stream, "|")
+            if self._color:
+                color = f"\x1b[{self._colors.get(process, _PALETTE[0])}m"
+                style = {"stderr": _RED, "runcept": _DIM}.get(stream, color)
+                name, mark = f"{color}{name}{_RESET}", f"{style}{mark}{_RESET}"
+            known = self._prefixes[process, stream] = f"{name} {mark} "
+        return known
+
+    def _instant(self, ts: str | None) -> str:
+        """On a terminal local time, to the millisecond; elsewhere as in the record. Blank where there is none."""
+        if ts is None or len(ts) != TS_LENGTH:
+            return " " * (_TO_MILLISECONDS if self._is_terminal else TS_LENGTH) + " "
+        if not self._is_terminal:
+            return f"{ts} "
+        second = ts[:_TO_SECONDS]
+        if second not in self._seconds:
+            local = datetime.fromisoformat(f"{second}+00:00").astimezone()
+            self._seconds = {second: f"{local:%Y-%m-%d %H:%M:%S}"}
+        text = f"{self._seconds[second]}{ts[_TO_SECONDS:_TO_MILLISECONDS]} "
+        return f"{_DIM}{text}{_RESET}" if self._color else text

@@ -2,6 +2,9 @@
 
 It serves every run in turn, a slice each, so that a storm in one delays its neighbours by a slice. The event loop
 talks to it through a queue of calls, and hears from it once a round. Nothing else touches a LogWriter.
+
+The two share one interpreter: whenever the loop waits for a file or a socket, the thread takes it, and gives it back
+half a millisecond after it is asked to. Where the loop does that a thousand times in a row, it holds the thread.
 """
 
 from __future__ import annotations
@@ -9,10 +12,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import queue
+import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from runcept.core.model import LogLimits
@@ -26,6 +31,8 @@ __all__ = ["Capture", "Note", "Output", "Watch", "why"]
 _log = logging.getLogger(__name__)
 _SLICE = 1 << 20
 _RETRY_SECONDS = 1.0
+_SWITCH_SECONDS = 0.0005
+"""How long one of the two may go on when the other wants to; Python's own choice, ten times that, is felt."""
 _LINE_LENGTH = 4096
 """Characters of a line that tells why; it is cut further once what is secret in it was masked."""
 _REASON_REACH = (
@@ -113,10 +120,17 @@ class Capture:
         self._on_trouble = on_trouble
         """Called with why the log of a run cannot be written, and with "" once it can be."""
         self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._grown: dict[str, int] = {}
+        """Sizes that the thread is to hear of, together: to wake it for each would cost more than what it does then."""
         self._taps: dict[str, _Tap] = {}
+        self._behind: dict[str, _Tap] = {}
+        """Those that may have something to write, in the order of their turns."""
         self._offsets: dict[str, int] = {}
         self._waiting: dict[str, list[tuple[int, asyncio.Future[None]]]] = {}
         self._compressor = Compressor()
+        self._may_move = threading.Event()
+        self._may_move.set()
+        sys.setswitchinterval(_SWITCH_SECONDS)
         self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
         self._ending = False
         self._thread.start()
@@ -132,11 +146,13 @@ class Capture:
 
     def note(self, key: str, note: Note) -> None:
         """Put a record about the run's life between its lines."""
-        self._calls.put(lambda: self._note(key, note))
+        self._put(lambda: self._note(key, note))
 
     def more(self, key: str, size: int) -> None:
         """The keeper has written this much to the run's spool."""
-        self._calls.put(lambda: self._grow(key, size))
+        if not self._grown:
+            self._loop.call_soon(self._pass_on)
+        self._grown[key] = size
 
     def offset(self, key: str) -> int:
         """Up to where the run's spool is known to be in its log."""
@@ -175,9 +191,18 @@ class Capture:
         for _, arrived in self._waiting.pop(key, []):
             arrived.cancel()
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """No output is moved meanwhile: for something short that would be interrupted again and again."""
+        self._may_move.clear()
+        try:
+            yield
+        finally:
+            self._may_move.set()
+
     def end(self) -> None:
         """End the thread after what it was asked so far."""
-        self._calls.put(self._end)
+        self._put(self._end)
         self._thread.join(timeout=5)
         self._compressor.end()
 
@@ -192,8 +217,18 @@ class Capture:
             else:
                 self._loop.call_soon_threadsafe(_answer, answer, result, None)
 
-        self._calls.put(run)
+        self._put(run)
         return await answer
+
+    def _put(self, call: Callable[[], None]) -> None:
+        """Have it done in the thread, behind what was asked before."""
+        self._pass_on()
+        self._calls.put(call)
+
+    def _pass_on(self) -> None:
+        if self._grown:
+            grown, self._grown = self._grown, {}
+            self._calls.put(lambda: self._grow(grown))
 
     def _advanced(self, offsets: dict[str, int]) -> None:
         for key, offset in offsets.items():
@@ -212,18 +247,20 @@ class Capture:
         while not self._ending:
             self._take_calls()
             offsets: dict[str, int] = {}
-            for key, tap in list(self._taps.items()):
-                if tap.is_behind() and time.monotonic() >= tap.retry_at and self._write(key, tap):
+            for key, tap in list(self._behind.items()):
+                self._may_move.wait()
+                if time.monotonic() >= tap.retry_at and self._write(key, tap):
                     offsets[key] = tap.offset
+                if not tap.is_behind():
+                    del self._behind[key]
             if offsets:
                 self._loop.call_soon_threadsafe(self._advanced, offsets)
 
     def _take_calls(self) -> None:
         """Wait for a call unless there is output to move, then take all there are."""
         timeout: float | None = None
-        behind = [tap.retry_at for tap in self._taps.values() if tap.is_behind()]
-        if behind:
-            timeout = max(0.0, min(behind) - time.monotonic())
+        if self._behind:
+            timeout = max(0.0, min(tap.retry_at for tap in self._behind.values()) - time.monotonic())
         try:
             self._do(self._calls.get(block=timeout != 0.0, timeout=timeout))
             while True:
@@ -266,7 +303,7 @@ class Capture:
                 writer.watch(watch.pattern, lambda line: self._tell(watch, line))
             return writer
 
-        tap = self._taps[key] = _Tap(output.log_path, make_writer)
+        tap = self._taps[key] = self._behind[key] = _Tap(output.log_path, make_writer)
         if first is not None:
             tap.notes.append((0, first))
         self._write(key, tap)
@@ -275,15 +312,18 @@ class Capture:
     def _tell(self, watch: Watch, line: str) -> None:
         self._loop.call_soon_threadsafe(watch.callback, line)
 
-    def _grow(self, key: str, size: int) -> None:
-        tap = self._taps.get(key)
-        if tap is not None:
-            tap.size = max(tap.size, size)
+    def _grow(self, grown: Mapping[str, int]) -> None:
+        for key, size in grown.items():
+            tap = self._taps.get(key)
+            if tap is not None:
+                tap.size = max(tap.size, size)
+                self._behind[key] = tap
 
     def _note(self, key: str, note: Note) -> None:
         tap = self._taps.get(key)
         if tap is not None:
             tap.notes.append((tap.size, note))
+            self._behind[key] = tap
             if not tap.failing:
                 self._write(key, tap)
 
@@ -316,6 +356,7 @@ class Capture:
             tap.writer.finish()
             tap.writer.close()
             del self._taps[key]
+            self._behind.pop(key, None)
 
     def _end(self) -> None:
         self._ending = True

@@ -421,7 +421,8 @@ class Handlers:
         """What the living main processes use with their descendants, by pid; nothing is known without descriptors."""
         pids = [life.pid for e in environments for life in e.lives.values() if life.pid is not None]
         try:
-            sampled = self._sampler.sample({pid: pid for pid in pids})
+            with self._performer.capture.held():  # /proc is some thousand files
+                sampled = self._sampler.sample({pid: pid for pid in pids})
         except OSError:
             return {}
         return {

@@ -49,6 +49,8 @@ __all__ = ["SystemPerformer"]
 _log = logging.getLogger(__name__)
 _DRAIN_SECONDS = 5.0
 """An exit is shown when its last line is readable, or after this long where the log cannot be written."""
+_CONSUMED_STEP = 1 << 20
+"""The keeper is told how far a log is in steps of so many bytes: a 64th of what it lets wait."""
 _UNHELD_POLL = 0.1
 _REASON_LENGTH = 500
 """Characters of a line of output within a reason."""
@@ -386,7 +388,8 @@ class SystemPerformer:
 
     def _consumed(self, key: str, offset: int) -> None:
         run = self.runs.get(key)
-        if run is not None and run.in_keeper:
+        if run is not None and run.in_keeper and offset - run.told_consumed >= _CONSUMED_STEP:
+            run.told_consumed = offset
             with suppress(KeeperLost):  # the next one hears of the next offset
                 self.link.consumed(key, offset)
 

@@ -12,10 +12,11 @@ from itertools import accumulate
 
 from runcept.logs.record import messages
 
-__all__ = ["Grep", "lines_with", "literals"]
+__all__ = ["Grep", "lines_with", "needed_texts"]
 
 _SHORTEST = 3  # characters: shorter ones are in most lines
-_RARE = 1000  # bytes from one to the next: where they are closer, to find each line takes longer than to decode all
+_SAMPLE = 8192  # bytes
+_RARE = 8  # times in them: where there are more, to find each line takes longer than to decode all
 _QUANTIFIER = re.compile(r"[*?+]|\{(?:\d+(?:,\d*)?|,\d*)\}")
 _ODD_CASES = "iks"
 """Letters that, where case does not count, are also found as one that is not ASCII (U+0130, U+0131, U+212A, U+017F)."""
@@ -36,17 +37,19 @@ class Grep:
 
     def __init__(self, pattern: re.Pattern[str]) -> None:
         self._search = pattern.search
-        self._needles = literals(pattern)
+        self._needed = needed_texts(pattern)
         self._caseless = bool(pattern.flags & re.IGNORECASE)
 
     def spans(self, block: bytes) -> list[tuple[int, int]]:
         """Where the lines are in which it may be found, the last one first. Whether it is, parsing them tells."""
-        if self._needles:
+        if self._needed:
             text = block.lower() if self._caseless else block
-            if all(text.rfind(needle) < 0 for needle in self._needles):  # several times as fast as find
+            possible = [runs for runs in self._needed if all(text.rfind(run) >= 0 for run in runs)]  # find is slower
+            if not possible:
                 return []
-            if sum(map(text.count, self._needles)) * _RARE < len(block):
-                return lines_with(text, self._needles)
+            rarest = [min((text.count(run, 0, _SAMPLE), run) for run in runs) for runs in possible]
+            if sum(count for count, _ in rarest) <= _RARE:
+                return lines_with(text, tuple(run for _, run in rarest))
         texts = messages(block)
         found = None if texts is None else [number for number, text in enumerate(texts) if self._search(text)]
         if found == []:
@@ -68,20 +71,22 @@ def lines_with(block: bytes, needles: tuple[bytes, ...]) -> list[tuple[int, int]
     return sorted(spans, reverse=True)
 
 
-def literals(pattern: re.Pattern[str]) -> tuple[bytes, ...]:
-    """Texts, plain ASCII, at least one of which is in the raw record of every message that `pattern` matches.
+def needed_texts(pattern: re.Pattern[str]) -> list[list[bytes]]:
+    """Of each alternative of `pattern` the texts, plain ASCII, that are in the raw record of every message it matches.
 
     With `(?i)` they are in the record made lower case. Empty where nothing of the kind can be told.
     """
     if pattern.flags & re.VERBOSE:
-        return ()
-    found = _alternatives(pattern.pattern, caseless=bool(pattern.flags & re.IGNORECASE))
-    return tuple(found) if found and all(len(each) >= _SHORTEST for each in found) else ()
+        return []
+    found = _alternatives(pattern.pattern, caseless=bool(pattern.flags & re.IGNORECASE)) or []
+    needed = [[run.encode() for run in runs if len(run) >= _SHORTEST] for runs in found]
+    return needed if all(needed) else []
 
 
-def _alternatives(pattern: str, *, caseless: bool) -> list[bytes] | None:
-    """The longest plain run of each alternative at the top level; None where the pattern is beyond this scanner."""
-    longest, run, alternatives = "", "", []
+def _alternatives(pattern: str, *, caseless: bool) -> list[list[str]] | None:
+    """The plain runs of each alternative at the top level; None where the pattern is beyond this scanner."""
+    runs: list[str] = [""]
+    alternatives = [runs]
     at = 0
     while at < len(pattern):
         token = _TOKEN.match(pattern, at)
@@ -94,21 +99,18 @@ def _alternatives(pattern: str, *, caseless: bool) -> list[bytes] | None:
         character = token["escaped"] or token["plain"] or ""
         if caseless:
             character = "" if character.lower() in _ODD_CASES else character.lower()
-        if character and _stands_as_it_is(character) and (quantifier is None or quantifier[0] == "+"):
-            run += character
-            longest = max(longest, run, key=len)
-            character = "" if quantifier else character
-        else:
-            character = ""
-        if not character:
-            run = ""
+        is_plain = character and _stands_as_it_is(character) and (quantifier is None or quantifier[0] == "+")
+        if is_plain:
+            runs[-1] += character
+        if quantifier or not is_plain:
+            runs.append("")
         if quantifier:
             at = quantifier.end()
             at += 1 if pattern[at : at + 1] in ("?", "+") else 0  # lazy, possessive
         if token["either"]:
-            alternatives.append(longest.encode())
-            longest = ""
-    return [*alternatives, longest.encode()]
+            runs = [""]
+            alternatives.append(runs)
+    return alternatives
 
 
 def _stands_as_it_is(character: str) -> bool:

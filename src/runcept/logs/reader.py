@@ -17,11 +17,11 @@ from runcept.errors import CursorInvalid
 from runcept.logs.files import Position
 from runcept.logs.follow import REMOVED, Tail, looks, merged
 from runcept.logs.record import Line, instant_text
-from runcept.logs.search import Query, current_run, newest
+from runcept.logs.search import OUTPUT, Query, current_run, newest
 from runcept.logs.watch import compile_pattern
 from runcept.logs.when import parse_when
 
-__all__ = ["Line", "LogPage", "follow", "parse_when", "query_of", "read"]
+__all__ = ["OUTPUT", "Line", "LogPage", "follow", "parse_when", "query_of", "read"]
 
 _POLL_SECONDS = 0.05
 _LATE_SECONDS = 0.5
@@ -51,9 +51,9 @@ def read(
     """The newest `lines` (None: all) of the logs at `paths`, by process, that pass every filter.
 
     `since` and `until` are epoch seconds or text for `parse_when`, both inclusive; `grep` is searched for in each
-    message; `stream` is stdout, stderr or runcept; `run` is a number or "last"; `after` is a cursor. With `reach`,
-    only about so many of the newest bytes of each log are searched. Whoever does not need the run of each line says so
-    with `tell_runs`: the record that tells it may be 64 MiB before the line.
+    message; `stream` is stdout, stderr, runcept, or OUTPUT for the first two; `run` is a number or "last"; `after` is
+    a cursor. With `reach`, only about so many of the newest bytes of each log are searched. Whoever does not need the
+    run of each line says so with `tell_runs`: the record that tells it may be 64 MiB before the line.
     Raises InstantUnclear, PatternInvalid, CursorInvalid.
     """
     query = query_of(

@@ -63,7 +63,7 @@ _ESCAPED = re.compile(rb"\\(?:\\|x([0-9a-f]{2}))")
 _TS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
 
-class Line(msgspec.Struct, frozen=True, omit_defaults=True):
+class Line(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One line of a log as a person or a script sees it; flags are in its JSON only where they differ."""
 
     ts: str | None
@@ -82,7 +82,7 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     """Of a record of the older format."""
 
 
-class _Record(msgspec.Struct, frozen=True):
+class _Record(msgspec.Struct, frozen=True, gc=False):
     """What may be in one line of JSON, of today's format or the older one."""
 
     message: str

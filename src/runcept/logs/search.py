@@ -20,8 +20,10 @@ from runcept.logs.record import (
     parse,
 )
 
-__all__ = ["Query", "current_run", "newest"]
+__all__ = ["OUTPUT", "Query", "current_run", "newest"]
 
+OUTPUT = "output"
+"""Both streams of the process."""
 _LOOK_BACK = 64 << 20
 """Bytes before the first line found in which the start of its run is looked for."""
 
@@ -38,7 +40,7 @@ class Query(msgspec.Struct, frozen=True):
     grep: re.Pattern[str] | None = None
     """Found in the message."""
     stream: str | None = None
-    """stdout, stderr or runcept."""
+    """stdout, stderr, runcept, or OUTPUT."""
     run: int | str | None = None
     """Of this run alone, or of the "last"."""
     reach: int | None = None
@@ -49,11 +51,16 @@ class Query(msgspec.Struct, frozen=True):
     def wants(self, line: Line) -> bool:
         """Whether a line is wanted, its run and the number of lines apart."""
         return (
-            (self.stream is None or line.stream == self.stream)
+            self._is_of_stream(line)
             and (self.since is None or line.ts is None or line.ts >= self.since)
             and (self.until is None or line.ts is None or line.ts <= self.until)
             and (self.grep is None or self.grep.search(line.message) is not None)
         )
+
+    def _is_of_stream(self, line: Line) -> bool:
+        if self.stream == OUTPUT:
+            return line.stream != LIFECYCLE
+        return self.stream is None or line.stream == self.stream
 
 
 def newest(process: str, path: str, query: Query, after: Position | None = None) -> tuple[list[Line], Position]:

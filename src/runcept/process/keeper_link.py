@@ -283,7 +283,7 @@ class KeeperLink(asyncio.Protocol):
         """Take the complete lines, in order; events wait their turn behind the tasks that answers have woken."""
         *lines, self._unread = (self._unread + data).split(b"\n")
         for line in lines:
-            message = json.loads(line)
+            message = json.loads(line.decode("ascii"))  # of text, since of bytes it would guess the encoding
             if "event" in message:
                 self._loop.call_soon(self._tell, message)
             elif (answer := self._pending.get(message["id"])) and not answer.done():

@@ -14,6 +14,7 @@ from runcept.process.members import Census, census, tree_of
 __all__ = ["Sampler", "Usage", "resident", "urls"]
 
 _FRESH_SECONDS = 0.05
+_FRESH_COSTS = 3
 Key = TypeVar("Key", bound=Hashable)
 
 _DATABASES = frozenset({1433, 1521, 3306, 5432, 5433, 5672, 6379, 9042, 11211, 26257, 27017})
@@ -41,16 +42,17 @@ class Sampler(Generic[Key]):
         self._before: dict[tuple[int, int], tuple[float, float]] = {}
         """By pid and start time: when it was looked at, and its CPU seconds then."""
         self._known: dict[int, Usage] = {}
-        self._known_at = -_FRESH_SECONDS
+        self._fresh_until = 0.0
 
     def sample(self, leaders: Mapping[Key, int]) -> dict[Key, Usage]:
         """The usage of each key's process tree, by the pid of its main process. What has ended uses nothing.
 
-        A twentieth of a second old at most: many who ask at once cost as much as one.
+        A twentieth of a second old at most, or three times what looking took: many who ask at once cost as much as one,
+        and whoever asks again and again, on a machine with thousands of processes, leaves time for the others.
         """
         if not leaders:
             return {}
-        if time.monotonic() - self._known_at < _FRESH_SECONDS and self._known.keys() >= set(leaders.values()):
+        if time.monotonic() < self._fresh_until and self._known.keys() >= set(leaders.values()):
             return {key: self._known[pid] for key, pid in leaders.items()}
         taken = census()
         trees = {key: tree_of(taken, pid) for key, pid in leaders.items()}
@@ -60,7 +62,8 @@ class Sampler(Generic[Key]):
         living = {(entry.pid, entry.start_time) for entry in taken.entries.values()}
         now = {(e.pid, e.start_time): (taken.taken_at, e.cpu_seconds) for tree in trees.values() for e in tree.values()}
         self._before = {who: before for who, before in self._before.items() if who in living} | now
-        self._known, self._known_at = {pid: usages[key] for key, pid in leaders.items()}, taken.taken_at
+        self._known = {pid: usages[key] for key, pid in leaders.items()}
+        self._fresh_until = taken.taken_at + max(_FRESH_SECONDS, _FRESH_COSTS * taken.cost)
         return usages
 
     def _usage(self, taken: Census, pid: int, tree: Mapping[int, Entry], holders: Mapping[int, set[int]]) -> Usage:

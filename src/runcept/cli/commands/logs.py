@@ -45,6 +45,8 @@ def _to_run(_: click.Context, __: click.Parameter, value: str | None) -> int | s
 @click.option("--run", metavar="N|last", callback=_to_run, help="Only this run of each process.")
 @click.option("--errors", is_flag=True, help="Only errors, each once, the newest first; -n counts them (10).")
 @click.option("--clear", is_flag=True, help="Remove all that the named processes have written so far.")
+@click.option("-t", "--timestamps", is_flag=True, help="Show when each line was written.")
+@click.option("--no-prefix", is_flag=True, help="Only what the processes wrote: no names, no records of Runcept.")
 @click.option("--no-color", is_flag=True, help="As --color never.")
 def logs(
     invocation: Invocation, names: Sequence[str], follow: bool, clear: bool, no_color: bool, **choice: Any
@@ -61,19 +63,27 @@ def logs(
     everybody = log_files.known(project)
     chosen = log_files.chosen(project, everybody, names)
     if clear:
-        others = ("follow", "errors", "lines", "since", "until", "grep", "stream", "run")
+        others = ("follow", "errors", "lines", "since", "until", "grep", "stream", "run", "timestamps", "no_prefix")
         if not names or any(map(_is_given, others)):
             raise UsageError("--clear takes names and no other option", hint="Write '*' for all processes.")
         _clear(invocation, project, chosen)
         return
+    no_prefix, timestamps = choice.pop("no_prefix"), choice.pop("timestamps")
     if choice.pop("errors"):
-        _errors(invocation, project, chosen, choice, follow=follow)
+        _errors(invocation, project, chosen, choice)
         return
-    painter = Painter([*chosen], everybody, color=invocation.color)
+    width = invocation.surroundings.width if invocation.drawn else None
+    look = {"color": invocation.color, "width": width, "prefix": not no_prefix, "timestamps": timestamps}
+    painter = Painter([*chosen], everybody, **look)
+    if no_prefix:
+        choice["stream"] = choice["stream"] or reader.OUTPUT
     choice["tell_runs"] = invocation.options.json
     if follow:
         for line in _followed(invocation, project, chosen, choice):
-            invocation.write_json(line) if invocation.options.json else invocation.print(painter.text(line))
+            if invocation.options.json:
+                invocation.write_json(line)
+            else:
+                invocation.print(painter.text(line))
         return  # --until has come
     with log_files.reading(project):
         page = reader.read(chosen, **choice)
@@ -100,14 +110,13 @@ def _followed(
         yield from follow(chosen, **choice, stop=shown)
 
 
-def _errors(
-    invocation: Invocation, project: str, chosen: Mapping[str, str], choice: dict[str, Any], *, follow: bool
-) -> None:
+def _errors(invocation: Invocation, project: str, chosen: Mapping[str, str], choice: dict[str, Any]) -> None:
     """Tell what went wrong."""
     from runcept.cli.error_items import print_errors
 
-    if follow:
-        raise UsageError("--errors tells what there is and follows nothing", hint="Leave out -f.")
+    for each in ("follow", "timestamps", "no_prefix"):
+        if _is_given(each):
+            raise UsageError(f"--errors goes without --{each.replace('_', '-')}", hint="It tells each error once.")
     if not _is_given("lines"):
         choice["lines"] = None
     print_errors(invocation, project, chosen, **choice)
