@@ -47,6 +47,7 @@ from runcept.scheduler.health import ProbeDue
 __all__ = ["SystemPerformer"]
 
 _log = logging.getLogger(__name__)
+_TOLD = 1 << 20  # bytes: a keeper that bounds a backlog of 64 MiB need not hear of each line
 _DRAIN_SECONDS = 5.0
 """An exit is shown when its last line is readable, or after this long where the log cannot be written."""
 _UNHELD_POLL = 0.1
@@ -382,9 +383,10 @@ class SystemPerformer:
 
     def _consumed(self, key: str, offset: int) -> None:
         run = self.runs.get(key)
-        if run is not None and run.in_keeper:
+        if run is not None and run.in_keeper and offset - run.told >= _TOLD:
             with suppress(KeeperLost):  # the next one hears of the next offset
                 self.link.consumed(key, offset)
+                run.told = offset
 
     def logged(self, run: Run) -> int:
         """Up to where its output was logged, by this daemon or by one before it. OSError."""

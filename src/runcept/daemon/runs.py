@@ -56,6 +56,8 @@ class Run:
     """Why the keeper cannot take what it writes; empty where it can."""
     unlogged: str = ""
     """Why what was spooled cannot be logged; empty where it can."""
+    told: int = 0
+    """Up to where the keeper was told that its output is in its log."""
     previous: Run | None = None
     """The run before it, if that one was still on its way out."""
     begun: asyncio.Event = field(default_factory=asyncio.Event)
