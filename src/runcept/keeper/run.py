@@ -121,10 +121,9 @@ class Run:
 
         OSError where there is no room for all of it; it can be tried again.
         """
-        if not os.path.isdir(self.directory):  # somebody has removed it, and does not stop us by that
-            os.mkdir(self.directory, 0o700)
         moved = self._move(0) + self._move(1)
         if self.exit and not self.recorded:
+            os.makedirs(self.directory, 0o700, exist_ok=True)
             self._write("exit.json", self.exit | {"size": self.spool.size})
             self.recorded = True
         return moved
@@ -142,6 +141,8 @@ class Run:
             moved = self.system.move(rest, pipe, self.spool.mark(stream), waiting)
             self.spool.size += moved
             total += moved
+            if moved == waiting <= 4096:  # that was all: to look once more costs as much as the whole of a short line
+                break
         return total
 
     def signal(self, number: int) -> None:

@@ -32,6 +32,7 @@ class Spool:
         self.size = max(self.size, least)
 
     def _open(self, start: int) -> None:
+        os.makedirs(self.directory, 0o700, exist_ok=True)  # somebody has removed it, and does not stop us by that
         path = os.path.join(self.directory, f"{start:016x}")
         index = FileIO(path + ".index", "a")
         raw = FileIO(os.open(path + ".raw", os.O_WRONLY | os.O_CREAT, 0o600), "w")  # splice(2) refuses O_APPEND
