@@ -1,7 +1,8 @@
 """The keeper's loop: what it holds, what the daemon may ask, when the daemon is started again. It decides nothing.
 
 Two selectors: `control` has sockets and signals; `pipes` has the FIFOs, and `control` itself. Where little comes from
-the FIFOs they are left alone after each look, at most 20 ms: many slow writers then cost little.
+the FIFOs they are left alone after each look, at most 20 ms, or forty times what the look cost where that is more, and
+never more than a second: many slow writers then cost little, and so do very many.
 """
 
 from __future__ import annotations
@@ -86,8 +87,10 @@ class Keeper:
     def _look(self, ready: set[Run]) -> None:
         """Take what these have written."""
         if ready:
+            begun = time.process_time()
             much = max(map(self._save, ready)) > 4096  # there is more where this came from
-            self.pause = 0.0 if much else min(2 * self.pause + 0.0005, 0.02)
+            longest = min(max(0.02, 40 * (time.process_time() - begun)), 1.0)
+            self.pause = 0.0 if much else min(2 * self.pause + 0.0005, longest)
             self.quiet_until = time.monotonic() + self.pause
 
     def _catch_up(self, now: float) -> None:
