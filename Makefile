@@ -3,9 +3,9 @@ VENV := .venv
 UV := $(VENV)/bin/uv
 RUN := $(VENV)/bin
 
-.PHONY: help install demo test lint format docs pictures bench chaos clean
+.PHONY: help install demo test lint format docs pictures bench bench-peers chaos clean
 help:  ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 install: $(VENV)/.installed  ## a virtual environment with everything that is locked
 
@@ -42,9 +42,13 @@ pictures: install  ## draw docs/pictures anew from what the program prints
 bench: install  ## the figures of docs/design.md, as ratios within one run
 	$(RUN)/python -m benchmarks
 
+bench-peers: install  ## docs/benchmarks.md: Runcept beside other tools, installed into .peers; half an hour
+	@test -d .peers || $(RUN)/python -m benchmarks.peers --install .peers
+	$(RUN)/python -m benchmarks.peers --tools .peers --write-docs
+
 chaos: install  ## a random campaign of faults, the books afterwards, and a thousand processes: make chaos ARGS="--seed 1 --minutes 10"
 	@$(RUN)/python -m tests.chaos $(ARGS)
 	@RUNCEPT_CHAOS_MANY=1000 $(RUN)/pytest -q tests/chaos/test_exhaustion.py
 
 clean:  ## all that was made here
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist
+	rm -rf $(VENV) .peers .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist

@@ -7,6 +7,10 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from benchmarks.peers import results
+from benchmarks.peers.page import page as benchmarks_page
+from benchmarks.peers.page import picture as benchmarks_picture
+
 from runcept.config.reference import reference_markdown
 from scripts.commands_page import commands_page
 from scripts.errors_page import errors_page
@@ -16,6 +20,8 @@ __all__ = ["PAGES", "main", "outdated"]
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES: Mapping[str, Callable[[], str]] = {
+    "docs/benchmarks.md": lambda: benchmarks_page(results.load()),
+    "docs/pictures/logs-throughput.svg": lambda: benchmarks_picture(results.load()),
     "docs/commands.md": commands_page,
     "docs/configuration.md": reference_markdown,
     "docs/errors.md": errors_page,

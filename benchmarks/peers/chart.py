@@ -48,7 +48,8 @@ def chart(results: Results, keeps: dict[str, str]) -> str:
         rows = [row for row in results.rows if row.workload == workload]
         panels += panel(workload, rows, keeps, scale, top)
         top += HEAD + len(rows) * (BAR + GAP)
-    height = top + 4
+    panels += ticks(scale, top - 8)
+    height = top + 12
     return "\n".join(
         [
             f'<svg viewBox="0 0 {WIDTH} {height:g}" xmlns="http://www.w3.org/2000/svg" role="img">',
@@ -65,18 +66,24 @@ class Scale:
     """Where a rate is on the axis."""
 
     def __init__(self, most: float) -> None:
-        self.decades = max(1, math.ceil(math.log10(most / FLOOR)))
         self._width = (WIDTH - LEFT - RIGHT) / math.log10(max(most, 10 * FLOOR) / FLOOR)
-        self.most = most
+        self._most = most
 
     def length(self, rate: float) -> float:
         """Of a bar; what is slower than FLOOR has one of a pixel."""
         return max(1.0, self._width * math.log10(max(rate, FLOOR) / FLOOR))
 
+    def grid(self) -> Iterator[tuple[float, float]]:
+        """The powers of ten, and where they are."""
+        rate = FLOOR
+        while rate <= self._most:
+            yield rate, LEFT + (self.length(rate) if rate > FLOOR else 0.0)
+            rate *= 10
+
 
 def legend() -> Iterator[str]:
     """What the colours mean."""
-    left = LEFT
+    left = 60.0
     for kind, words in LEGEND.items():
         yield f'<rect class="{kind}" x="{left:g}" y="8" width="12" height="12"/>'
         yield f'<text x="{left + 17:g}" y="19">{escape(words)}</text>'
@@ -88,11 +95,8 @@ def panel(workload: Workload, rows: list[Row], keeps: dict[str, str], scale: Sca
     first = top + HEAD - 18
     bottom = first + len(rows) * (BAR + GAP) - GAP
     yield f'<text class="title" x="{LEFT:g}" y="{top + 12:g}">Lines of {escape(workload.title)}: MB/s</text>'
-    for decade in range(scale.decades + 1):
-        rate = FLOOR * 10**decade
-        if rate <= scale.most:
-            at = LEFT + (scale.length(rate) if decade else 0.0)
-            yield f'<line class="grid" x1="{at:.1f}" y1="{first - 5:g}" x2="{at:.1f}" y2="{bottom + 3:g}"/>'
+    for _, at in scale.grid():
+        yield f'<line class="grid" x1="{at:.1f}" y1="{first - 5:g}" x2="{at:.1f}" y2="{bottom + 3:g}"/>'
     for index, row in enumerate(sorted(rows, key=lambda each: -each.rate)):
         at = first + index * (BAR + GAP)
         kind = keeps[row.tool]
@@ -102,6 +106,12 @@ def panel(workload: Workload, rows: list[Row], keeps: dict[str, str], scale: Sca
         yield f'<text{own} x="{LEFT - 8:g}" y="{base}" text-anchor="end">{escape(row.tool)}</text>'
         yield f'<rect class="{kind}" x="{LEFT:g}" y="{at:g}" width="{length:.1f}" height="{BAR:g}"/>'
         yield f'<text{own} x="{LEFT + length + 6:.1f}" y="{base}">{written(row.rate)}</text>'
+
+
+def ticks(scale: Scale, base: float) -> Iterator[str]:
+    """What the lines of the grid stand for."""
+    for rate, at in scale.grid():
+        yield f'<text x="{at:.1f}" y="{base:g}" text-anchor="middle">{rate:.0f}</text>'
 
 
 def written(rate: float) -> str:

@@ -64,6 +64,7 @@ def say(place: str, name: str, text: str) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1] == "slow":
-        slow(*sys.argv[2:])
+        slow(sys.argv[2], sys.argv[3])
     else:
-        fast(*sys.argv[1:5], (int(sys.argv[5]), float(sys.argv[6])))
+        kind, directory, program, file, line, limit = sys.argv[1:]
+        fast(kind, directory, program, file, (int(line), float(limit)))

@@ -48,9 +48,14 @@ class Row(msgspec.Struct, frozen=True):
     outcomes: list[Outcome]
 
     @property
+    def rates(self) -> list[float]:
+        """MB/s that arrived, in each trial."""
+        return [each.whole * self.workload.size / each.seconds / 1e6 for each in self.outcomes]
+
+    @property
     def rate(self) -> float:
-        """MB/s that arrived: the median."""
-        return median(each.whole * self.workload.size / each.seconds / 1e6 for each in self.outcomes)
+        """The median of that."""
+        return median(self.rates)
 
     @property
     def cpu_per_gb(self) -> float:

@@ -389,9 +389,9 @@ class SystemPerformer:
     def _consumed(self, key: str, offset: int) -> None:
         run = self.runs.get(key)
         if run is not None and run.in_keeper and offset - run.told_consumed >= _CONSUMED_STEP:
-            run.told_consumed = offset
             with suppress(KeeperLost):  # the next one hears of the next offset
                 self.link.consumed(key, offset)
+                run.told_consumed = offset
 
     def logged(self, run: Run) -> int:
         """Up to where its output was logged, by this daemon or by one before it. OSError."""

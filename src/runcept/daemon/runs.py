@@ -52,12 +52,12 @@ class Run:
     """The keeper was lost before it said whether it had started it."""
     fate: Fate | None = None
     """Its main process, for when no keeper tells how it ended."""
-    told_consumed: int = 0
-    """The offset up to which the keeper was told that its output is in the log."""
     unspooled: str = ""
     """Why the keeper cannot take what it writes; empty where it can."""
     unlogged: str = ""
     """Why what was spooled cannot be logged; empty where it can."""
+    told_consumed: int = 0
+    """Up to where the keeper was told that its output is in its log."""
     previous: Run | None = None
     """The run before it, if that one was still on its way out."""
     begun: asyncio.Event = field(default_factory=asyncio.Event)

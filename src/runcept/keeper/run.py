@@ -123,7 +123,7 @@ class Run:
         """
         moved = self._move(0) + self._move(1)
         if self.exit and not self.recorded:
-            self.spool.keep_directory()
+            os.makedirs(self.directory, 0o700, exist_ok=True)
             self._write("exit.json", self.exit | {"size": self.spool.size})
             self.recorded = True
         return moved
@@ -141,7 +141,7 @@ class Run:
             moved = self.system.move(rest, pipe, self.spool.mark(stream), waiting)
             self.spool.size += moved
             total += moved
-            if moved == waiting < 4096:  # what comes meanwhile is for the next look
+            if moved == waiting <= 4096:  # that was all: to look once more costs as much as the whole of a short line
                 break
         return total
 

@@ -31,13 +31,8 @@ class Spool:
             self._open(max(starts))
         self.size = max(self.size, least)
 
-    def keep_directory(self) -> None:
-        """Have it, where somebody has removed it, who does not stop us by that."""
-        if not os.path.isdir(self.directory):
-            os.mkdir(self.directory, 0o700)
-
     def _open(self, start: int) -> None:
-        self.keep_directory()
+        os.makedirs(self.directory, 0o700, exist_ok=True)  # somebody has removed it, and does not stop us by that
         path = os.path.join(self.directory, f"{start:016x}")
         index = FileIO(path + ".index", "a")
         raw = FileIO(os.open(path + ".raw", os.O_WRONLY | os.O_CREAT, 0o600), "w")  # splice(2) refuses O_APPEND
