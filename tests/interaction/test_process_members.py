@@ -129,6 +129,55 @@ def test_recycled_pid_of_a_leader_is_not_a_member(keeper: Bench) -> None:
             stranger.kill()
 
 
+PARENT = "import subprocess; subprocess.Popen(['sleep', '60']); import signal; signal.pause()"
+
+
+def test_what_a_dying_stranger_has_is_not_claimed_with_it(keeper: Bench) -> None:
+    """The keeper of another home, killed during the look: it cannot be asked whose it is, and its runs are not ours."""
+    with subprocess.Popen([sys.executable, "-c", PARENT], start_new_session=True) as stranger:
+        (child,) = wait_until(lambda: Path(f"/proc/{stranger.pid}/task/{stranger.pid}/children").read_text().split())
+        try:
+            taken = members.census()
+            taken.strays.append(taken.entries[stranger.pid])  # as if its parent had gone before it was looked at
+            stranger.kill()
+            stranger.wait()
+            found = members.members_of(taken, 1 << 22, keeper.keeper.pid, marker("x"), start_time=1)
+            assert {member.pid for member in found} <= {stranger.pid}
+        finally:
+            os.kill(int(child), signal.SIGKILL)
+
+
+def test_a_stray_of_another_home_is_not_ours_although_it_has_our_marker(keeper: Bench) -> None:
+    """The same project, process and run, but another tag."""
+    environ = {"PATH": os.environ["PATH"]} | marker("x")
+    with subprocess.Popen(["sleep", "60"], env=environ, start_new_session=True) as stranger:
+        try:
+            for home, ours in (("/another", []), ("/ours", [stranger.pid])):
+                linux.set_tag(stranger.pid, members.tag(marker("x"), home))
+                taken = members.census()
+                taken.strays.append(taken.entries[stranger.pid])
+                found = members.members_of(taken, 1 << 22, keeper.keeper.pid, marker("x"), start_time=1, home="/ours")
+                assert [member.pid for member in found] == ours
+        finally:
+            stranger.kill()
+
+
+def test_a_session_whose_leader_is_gone_is_not_ours_for_its_number_alone(keeper: Bench) -> None:
+    """Nobody held the pid of the leader, so it may have been another's since, which left this behind."""
+    code = "import os, time\nif os.fork(): os._exit(0)\nos.write(1, b'%d' % os.getpid()); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, start_new_session=True) as stranger:
+        assert stranger.stdout is not None
+        left = int(os.read(stranger.stdout.fileno(), 20))
+        stranger.wait()
+        try:
+            for tag, ours in ((members.tag(marker("y")), []), (members.tag(marker("x")), [left])):
+                linux.set_tag(left, tag)
+                found = members.members_of(members.census(), stranger.pid, keeper.keeper.pid, marker("x"), start_time=1)
+                assert [member.pid for member in found] == ours
+        finally:
+            os.kill(left, signal.SIGKILL)
+
+
 def test_shared_census_is_never_older_than_the_run(keeper: Bench) -> None:
     """Thirty runs in a row: each sees what its leader left behind, however quick it was."""
     for number in range(30):

@@ -143,7 +143,9 @@ def test_the_json_of_errors_has_what_assistants_rely_on(stage: Stage) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
-        (["logs", "--errors", "-f"], 2, "Leave out -f."),
+        (["logs", "--errors", "-f"], 2, "without --follow"),
+        (["logs", "--errors", "--no-prefix"], 2, "without --no-prefix"),
+        (["logs", "--errors", "-t"], 2, "without --timestamps"),
         (["logs", "--errors", "--clear", "web"], 2, "no other option"),
         (["logs", "--errors", "--grep", "("], 2, "("),
         (["logs", "--errors", "--since", "soon"], 2, "soon"),

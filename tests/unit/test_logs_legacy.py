@@ -43,7 +43,9 @@ class Uncompressed:
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
     """Where the log of `web` is, when it is."""
-    return tmp_path / "web.jsonl"
+    log = tmp_path / ".runcept" / "logs" / "web.jsonl"
+    log.parent.mkdir(parents=True)
+    return log
 
 
 @pytest.fixture(params=[64, 1 << 18], ids=["small blocks", "blocks"])

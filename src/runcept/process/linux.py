@@ -14,10 +14,12 @@ from contextlib import suppress
 from runcept.process import sock_diag
 from runcept.process.entry import Entry
 
-__all__ = ["boot_id", "carries", "command_of", "entries", "entry", "listening", "set_tag", "tag_of"]
+__all__ = ["NO_TAG", "boot_id", "carries", "command_of", "entries", "entry", "listening", "set_tag", "tag_of"]
 
 _LISTEN = b"0A"  # TCP_LISTEN of include/net/tcp_states.h
 _TAG = 10  # RLIMIT_LOCKS of asm-generic/resource.h, which no kernel since 2.4.25 obeys, getrlimit(2)
+NO_TAG = (0, resource.RLIM_INFINITY)
+"""What is found where there is no tag of ours."""
 _LOOKS_MAX = 20
 _TICK = 1 / os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")

@@ -102,20 +102,26 @@ def members_of(
     the main process's `start_time` where no keeper holds its zombie: its pid may be another's by now.
     """
     known = _lineages.get(pid, set())
+    number = tag(marker, home)
     barred = frozenset(exclude) | {keeper_pid, os.getpid()}
     roots = []
-    if pid not in taken.entries or start_time is None or _is(taken, pid, start_time):
+    if start_time is None or _is(taken, pid, start_time):
         roots = _session_and_group(taken, pid)
+    elif pid not in taken.entries:  # who has had the pid meanwhile may have left a session and a group of this number
+        roots = [entry for entry in _session_and_group(taken, pid) if system.tag_of(entry.pid) in {number, None}]
     roots += [taken.entries[seen] for seen, started in known if _is(taken, seen, started)]
     roots += [entry for each in group if (entry := taken.entries.get(each) or system.entry(each))]
     claimed = {entry.pid: entry for entry in _with_descendants(taken, roots, barred)}
-    roots += _tagged(taken, tag(marker, home), barred | claimed.keys())
-    roots += _marked(taken, keeper_pid, marker, barred | claimed.keys())
+    roots += _tagged(taken, number, barred | claimed.keys())
+    gone: list[Entry] = []
+    for entry, carries in _orphans(taken, keeper_pid, marker, number, barred | claimed.keys()):
+        (roots if carries else gone).append(entry)
     found = {e.pid: e for e in _with_descendants(taken, roots, barred) if not e.is_zombie}
     if found:
         _lineages[pid] = {(entry.pid, entry.start_time) for entry in found.values()}
     else:
         _lineages.pop(pid, None)
+    found = {entry.pid: entry for entry in gone} | found
     return [Member(e.pid, e.start_time, system.command_of(e.pid), e.parent) for e in found.values()]
 
 
@@ -157,18 +163,23 @@ def _session_and_group(taken: Census, pid: int) -> list[Entry]:
     return [*itself, *taken.sessions.get(pid, ()), *taken.groups.get(pid, ())]
 
 
-def _marked(taken: Census, keeper_pid: int, marker: Mapping[str, str], known: Collection[int]) -> Iterable[Entry]:
-    """Orphans that carry the marker: below the keeper, or below a parent that went while the census was taken.
+def _orphans(
+    taken: Census, keeper_pid: int, marker: Mapping[str, str], number: int, known: Collection[int]
+) -> Iterable[tuple[Entry, bool]]:
+    """Those that carry the marker, and no other tag: below the keeper, or below a parent that went during the census.
 
-    One that ended before it could be asked counts: it may have left a child that the census has not seen.
+    With False, one that ended before it could be asked: it may have left a child that the census has not seen, so there
+    has to be another look. What it has in this one is not claimed with it, since it may have been anybody: when the
+    keeper of another home is killed, all that it held is below it for a moment yet.
     """
     waiting = [*taken.children.get(keeper_pid, ()), *taken.strays]
     while waiting:
         entry = waiting.pop()
         if entry.pid in known:
             continue
-        if not entry.is_zombie and system.carries(entry.pid, marker) is not False:
-            yield entry
+        carries = False if entry.is_zombie else system.carries(entry.pid, marker)
+        if carries is not False and system.tag_of(entry.pid) in {number, None, *system.NO_TAG}:
+            yield entry, carries is True
         else:
             waiting += taken.children.get(entry.pid, ())
 

@@ -9,7 +9,10 @@ import psutil
 
 from runcept.process.entry import Entry
 
-__all__ = ["boot_id", "carries", "command_of", "entries", "entry", "listening", "set_tag", "tag_of"]
+__all__ = ["NO_TAG", "boot_id", "carries", "command_of", "entries", "entry", "listening", "set_tag", "tag_of"]
+
+NO_TAG: tuple[int, ...] = ()
+"""What is found where there is no tag of ours."""
 
 
 def boot_id() -> str:

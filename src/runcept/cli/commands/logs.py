@@ -63,10 +63,7 @@ def logs(
     everybody = log_files.known(project)
     chosen = log_files.chosen(project, everybody, names)
     if clear:
-        others = ("follow", "errors", "lines", "since", "until", "grep", "stream", "run", "timestamps", "no_prefix")
-        if not names or any(map(_is_given, others)):
-            raise UsageError("--clear takes names and no other option", hint="Write '*' for all processes.")
-        _clear(invocation, project, chosen)
+        _clear(invocation, project, chosen if names else {})
         return
     no_prefix, timestamps = choice.pop("no_prefix"), choice.pop("timestamps")
     if choice.pop("errors"):
@@ -114,20 +111,23 @@ def _errors(invocation: Invocation, project: str, chosen: Mapping[str, str], cho
     """Tell what went wrong."""
     from runcept.cli.error_items import print_errors
 
-    for each in ("follow", "timestamps", "no_prefix"):
-        if _is_given(each):
-            raise UsageError(f"--errors goes without --{each.replace('_', '-')}", hint="It tells each error once.")
-    if not _is_given("lines"):
+    for each in sorted({"follow", "timestamps", "no_prefix"} & _given()):
+        raise UsageError(f"--errors goes without --{each.replace('_', '-')}", hint="It tells each error once.")
+    if "lines" not in _given():
         choice["lines"] = None
     print_errors(invocation, project, chosen, **choice)
 
 
-def _is_given(option: str) -> bool:
-    return click.get_current_context().get_parameter_source(option) is ParameterSource.COMMANDLINE
+def _given() -> set[str]:
+    """The options and arguments that the user wrote."""
+    context = click.get_current_context()
+    return {each for each in context.params if context.get_parameter_source(each) is ParameterSource.COMMANDLINE}
 
 
 def _clear(invocation: Invocation, project: str, chosen: Mapping[str, str]) -> None:
     """Empty the logs: the daemon does it between two lines."""
+    if not chosen or _given() - {"names", "clear"}:
+        raise UsageError("--clear takes names and no other option", hint="Write '*' for all processes.")
     connection = Connection.if_running(invocation.home)
     if connection is not None:
         with connection:
