@@ -98,7 +98,7 @@ def _possible(life: Life, process: Process) -> Iterator[ev.Event]:
         yield ev.DeadlineReached("p")
     if life.wanted and not life.restarting:
         if life.state in {State.STOPPED, State.PENDING}:
-            yield from (ev.StartAllowed("p"), ev.Blocked("p", "waits"), ev.DependencyFailed("p", "failed"))
+            yield from (ev.StartAllowed("p"), ev.Blocked("p", "waits", "q"), ev.DependencyFailed("p", "failed", "q"))
     elif life.state in {State.STARTING, State.RUNNING, State.PENDING, State.BACKOFF}:
         yield ev.StopAllowed("p")
     if life.is_up:

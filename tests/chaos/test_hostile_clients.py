@@ -70,7 +70,7 @@ def answer(connection: socket.socket) -> dict[str, Any]:
             seen = connection.recv(65536, socket.MSG_PEEK) or pytest.fail("the daemon hung up")
             line += connection.recv(seen.find(b"\n") + 1 or len(seen))
         found: dict[str, Any] = json.loads(line)
-        if found.get("method") != "progress":
+        if found.get("method") != "change":
             return found
 
 

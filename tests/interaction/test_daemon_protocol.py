@@ -177,9 +177,9 @@ def test_progress_is_notified_until_the_answer(daemon: Daemon, client: socket.so
     client.sendall(request("activate", 5, environment=str(daemon.project), progress=True))
     told = []
     while "method" in (message := receive(client)):
-        assert message["method"] == "progress"
+        assert message["method"] == "change"
         assert message["params"]["request"] == 5
-        process = message["params"]["process"]
+        (process,) = message["params"]["processes"]
         told.append((process["state"], process["pid"], process["reason"]))
     assert message["result"]["ok"] is True
     assert [state for state, _, _ in told] == ["starting", "starting", "running"]

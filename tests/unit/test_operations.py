@@ -16,7 +16,7 @@ from runcept.api.codec import (
     encode_request,
     encode_result,
 )
-from runcept.api.messages import Params, Progress, Start
+from runcept.api.messages import Change, Params, Start
 from runcept.api.operations import OPERATIONS
 from runcept.core.views import ProcessView
 from runcept.daemon.engine import Engine
@@ -73,8 +73,10 @@ def test_results_and_notifications_are_told_apart() -> None:
     """A notification has a method and no id."""
     result = decode_reply(encode_result(1, {"ok": True}))
     assert (result.id, result.method, result.unwrap()) == (1, None, b'{"ok":true}')
-    told = decode_reply(encode_notification("progress", Progress(request=1, process=ProcessView("/p", "web"))))
-    assert (told.id, told.method) == (None, "progress")
+    told = decode_reply(
+        encode_notification("change", Change(request=1, environment="/p", processes=[ProcessView("/p", "web")]))
+    )
+    assert (told.id, told.method) == (None, "change")
 
 
 def test_what_is_no_message_is_refused() -> None:

@@ -1,6 +1,6 @@
 """JSON-RPC 2.0 in lines: one message a line, UTF-8, of bounded length (https://www.jsonrpc.org/specification).
 
-Requests have an id and are answered with a result or an error; `progress` notifications come from the daemon only.
+Requests have an id and are answered with a result or an error; `change` notifications come from the daemon only.
 An error's `data` is the RunceptError: `{"code", "message", "hint", "exit_status", "fields"}`.
 """
 

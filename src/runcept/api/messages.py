@@ -6,28 +6,35 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from runcept.core.explain import Cause
 from runcept.core.views import EnvironmentView, ProcessView
 
 __all__ = [
     "Activate",
+    "Change",
     "ClearLogs",
     "ClearedLogs",
     "DaemonStatus",
     "Deactivate",
     "EnvironmentList",
     "Environments",
+    "Explain",
+    "Explanation",
     "Forget",
     "KillAll",
     "NoParams",
+    "NoResult",
     "Outcome",
     "ProcessList",
     "Processes",
-    "Progress",
     "Restart",
     "Start",
     "Status",
     "Stop",
     "StopDaemon",
+    "Wait",
+    "Waited",
+    "Watch",
 ]
 
 
@@ -60,7 +67,7 @@ class Waiting(OfEnvironment, frozen=True, kw_only=True):
     timeout: float = 60.0
     """Seconds; at most this long until the answer."""
     progress: bool = False
-    """Send a `progress` notification for every change until the answer."""
+    """Send a `change` notification for every change until the answer."""
     environ: Annotated[dict[str, str], msgspec.Meta(max_length=20_000)] | None = None
     """The environment of the asking shell: captured by `activate`, and by the others where none is known yet."""
     umask: Annotated[int, msgspec.Meta(ge=0, le=0o777)] | None = None
@@ -106,6 +113,33 @@ class Status(OfEnvironment, frozen=True, kw_only=True):
 
     tree: bool = False
     """Say of each what lives of it."""
+
+
+class OfProcess(OfEnvironment, frozen=True, kw_only=True):
+    """A request about one process."""
+
+    name: Annotated[str, msgspec.Meta(max_length=256)]
+    """Its name, or a glob that means no other."""
+
+
+class Wait(OfProcess, frozen=True, kw_only=True):
+    """Wait for what becomes of a process. Nothing is started or stopped by it."""
+
+    until: Literal["ready", "stopped", "exited"] = "ready"
+    """exited: that the run which lives now is over, or the last one if none does."""
+    timeout: float = 60.0
+    """Seconds; at most this long until the answer."""
+
+
+class Explain(OfProcess, frozen=True, kw_only=True):
+    """Why a process is as it is."""
+
+
+class Watch(Params, frozen=True, kw_only=True):
+    """Send a `change` notification for each change of any environment."""
+
+    timeout: float = 3600.0
+    """Seconds until the answer; then ask again."""
 
 
 class ClearLogs(OfEnvironment, frozen=True, kw_only=True):
@@ -155,6 +189,28 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """The time was up before every process had settled."""
 
 
+class Waited(msgspec.Struct, frozen=True, kw_only=True):
+    """What was waited for, or what came of it instead."""
+
+    environment: str
+    process: ProcessView
+    outcome: Literal["ready", "stopped", "exited", "matched", "timeout"]
+    """stopped and exited also where it was to become ready, and will not; matched is said of a line of its log."""
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a process is as it is."""
+
+    environment: str
+    process: ProcessView
+    causes: list[Cause]
+    """The process first, then what it is blamed on, to where it began."""
+    root: ProcessView
+    """The process in which it began; `process` itself where nothing else is to blame."""
+    next: str
+    """What becomes of it by itself, or what somebody has to do; one sentence."""
+
+
 class ProcessList(msgspec.Struct, frozen=True, kw_only=True):
     """The processes of one environment."""
 
@@ -169,6 +225,10 @@ class Processes(msgspec.Struct, frozen=True, kw_only=True):
     ok: bool = True
     timed_out: bool = False
     """The time was up before every process had settled."""
+
+
+class NoResult(msgspec.Struct, frozen=True):
+    """Nothing but that it is over."""
 
 
 class ClearedLogs(msgspec.Struct, frozen=True, kw_only=True):
@@ -202,8 +262,11 @@ class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
     """What a user should know: that state is not kept, that a database was set aside."""
 
 
-class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """The notification that a process changed while a request waits."""
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """The notification that something changed while a request watches."""
 
     request: int | str
-    process: ProcessView
+    environment: str
+    """Its path."""
+    processes: list[ProcessView]
+    """Those that changed, or came; empty where the environment itself came, changed, or was forgotten."""

@@ -35,6 +35,9 @@ _ROWS = (
     Operation("restart", m.Restart, m.Outcome, "Stop and start processes.", destructive=True, idempotent=False),
     Operation("status", m.Status, EnvironmentView, "One environment and its processes.", read_only=True),
     Operation("list", m.Status, m.ProcessList, "The processes of one environment.", read_only=True),
+    Operation("wait", m.Wait, m.Waited, "Wait until a process is ready, stopped, or has exited.", read_only=True),
+    Operation("explain", m.Explain, m.Explanation, "Why a process is as it is.", read_only=True),
+    Operation("watch", m.Watch, m.NoResult, "Hear of each change.", read_only=True, activity=False),
     Operation("clear_logs", m.ClearLogs, m.ClearedLogs, "Remove what processes have written so far.", destructive=True),
     Operation("environments", m.Environments, m.EnvironmentList, "Known environments.", read_only=True, activity=False),
     Operation(

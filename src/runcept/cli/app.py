@@ -35,6 +35,8 @@ _ENTRIES = {
     "start": Entry(f"{_COMMANDS}.processes", "start", _PROCESSES, "Start processes and what they depend on."),
     "stop": Entry(f"{_COMMANDS}.processes", "stop", _PROCESSES, "Stop processes and what depends on them."),
     "restart": Entry(f"{_COMMANDS}.processes", "restart", _PROCESSES, "Stop and start processes."),
+    "wait": Entry(f"{_COMMANDS}.waiting", "wait", _PROCESSES, "Wait until a process is ready, or has exited."),
+    "explain": Entry(f"{_COMMANDS}.waiting", "explain", _PROCESSES, "Why a process is as it is."),
     "list": Entry(f"{_COMMANDS}.status", "list_processes", _PROCESSES, "The project's processes (also: ls)."),
     "ps": Entry(f"{_COMMANDS}.status", "ps", _PROCESSES, "The processes of all projects."),
     "kill-all": Entry(f"{_COMMANDS}.processes", "kill_all", _PROCESSES, "Stop every process of every project."),

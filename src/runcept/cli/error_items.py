@@ -18,7 +18,7 @@ from runcept.logs.digest import ErrorItem
 from runcept.logs.error_search import ErrorPage, Searched, find_errors
 from runcept.units import format_size
 
-__all__ = ["print_errors"]
+__all__ = ["Paper", "print_errors"]
 
 _ITEMS = 10
 _LINES = 8  # of an error on a terminal, from its beginning and from its end
@@ -36,7 +36,7 @@ def print_errors(
     if invocation.options.json:
         invocation.print_json(page)
         return
-    paper = _Paper(invocation)
+    paper = Paper(invocation)
     for number, item in enumerate(page.errors):
         if number:
             invocation.print()
@@ -49,7 +49,7 @@ def print_errors(
         invocation.say(sentence)
 
 
-class _Paper:
+class Paper:
     """What errors are drawn on."""
 
     def __init__(self, invocation: Invocation) -> None:

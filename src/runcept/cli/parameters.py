@@ -13,6 +13,7 @@ from runcept.units import duration
 __all__ = [
     "complete_environment",
     "lines_option",
+    "name_argument",
     "names_argument",
     "optional_names_argument",
     "path_and_names_argument",
@@ -86,6 +87,7 @@ def lines_option(default: int) -> Callable[[F], F]:
     )
 
 
+name_argument = click.argument("name", metavar="NAME", shell_complete=_complete_name)
 names_argument = click.argument("names", nargs=-1, required=True, metavar="NAME…", shell_complete=_complete_name)
 optional_names_argument = click.argument("names", nargs=-1, metavar="[NAME…]", shell_complete=_complete_name)
 path_and_names_argument = click.argument(

@@ -16,7 +16,7 @@ from typing import Any, Self
 import msgspec
 
 from runcept.api.codec import FRAME_MAX, REQUEST_MAX, Reply, decode_reply, encode_request
-from runcept.api.messages import NoParams, Params, Progress
+from runcept.api.messages import Change, NoParams, Params
 from runcept.api.operations import OPERATIONS
 from runcept.core.views import ProcessView
 from runcept.errors import BadRequest, DaemonUnreachable, HomeUnsafe, UsageError
@@ -115,8 +115,9 @@ class Connection:
         """The JSON of the result that answers the last question."""
         while True:
             reply = self._reply()
-            if reply.method == "progress" and on_progress is not None:
-                on_progress(_convert(bytes(reply.params), Progress).process)
+            if reply.method == "change" and on_progress is not None:
+                for process in _convert(bytes(reply.params), Change).processes:
+                    on_progress(process)
             elif reply.method is None and reply.id in {self._asked, None}:  # null: it could not read the question
                 return reply.unwrap()
 

@@ -13,7 +13,7 @@ from threading import Thread
 from typing import Any, Self
 
 from runcept.api.codec import decode_request, encode_error, encode_notification, encode_result
-from runcept.api.messages import Progress
+from runcept.api.messages import Change
 from runcept.core.views import ProcessView
 from runcept.errors import RunceptError, UnknownMethod
 from runcept.paths import ensure_home, socket_path
@@ -70,7 +70,8 @@ class _Handler(socketserver.StreamRequestHandler):
             request = decode_request(line)
 
             def notify(process: ProcessView, request_id: int | str = request.id) -> None:
-                self._send(encode_notification("progress", Progress(request=request_id, process=process)))
+                change = Change(request=request_id, environment=process.environment, processes=[process])
+                self._send(encode_notification("change", change))
 
             try:
                 result = script.result(request.method, json.loads(bytes(request.params)), notify)

@@ -70,6 +70,8 @@ class Blocked(msgspec.Struct, frozen=True):
 
     name: str
     reason: str
+    blamed: str
+    """The dependency."""
 
 
 class DependencyFailed(msgspec.Struct, frozen=True):
@@ -77,6 +79,8 @@ class DependencyFailed(msgspec.Struct, frozen=True):
 
     name: str
     reason: str
+    blamed: str
+    """The dependency."""
 
 
 class DeadlineReached(msgspec.Struct, frozen=True):

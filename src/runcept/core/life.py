@@ -22,6 +22,8 @@ class Life(msgspec.Struct, kw_only=True):
     reason: str = "never started"
     hint: str = ""
     """What a person can do about the reason, where it is an error that has one."""
+    blamed: str = ""
+    """The dependency that is the reason, where one is."""
     wanted: bool = False
     """Somebody wants it to run, and has not been told that it will not."""
     restarting: bool = False

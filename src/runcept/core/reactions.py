@@ -63,7 +63,7 @@ class Context(msgspec.Struct, frozen=True):
 
 
 def _enter(life: Life, state: State, reason: str, deadline: float | None = None) -> None:
-    life.state, life.reason, life.hint, life.deadline = state, reason, "", deadline
+    life.state, life.reason, life.hint, life.blamed, life.deadline = state, reason, "", "", deadline
 
 
 # ------------------------------------------------------------------------------------------------ requests
@@ -155,13 +155,16 @@ def wait(life: Life, event: ev.Blocked, context: Context) -> Effects:
     """Something it needs is not there yet."""
     del context
     _enter(life, State.PENDING, event.reason)
+    life.blamed = event.blamed
     return []
 
 
 def fail_with_dependency(life: Life, event: ev.DependencyFailed, context: Context) -> Effects:
     """Something it needs will not be there."""
     del context
-    return _failed(life, event.reason)
+    effects = _failed(life, event.reason)
+    life.blamed = event.blamed
+    return effects
 
 
 def stop(life: Life, event: ev.StopAllowed, context: Context) -> Effects:

@@ -120,17 +120,18 @@ class Supervisor:
         return None
 
     def _start_permission(self, life: Life) -> ev.Event | None:
-        waiting = ""
+        waiting = blamed = ""
         for dependency in self._processes[life.name].depends_on:
             never, reason = self._unmet(dependency)
             if never:
-                return ev.DependencyFailed(life.name, reason)
-            waiting = waiting or reason
+                return ev.DependencyFailed(life.name, reason, dependency.name)
+            if reason and not waiting:
+                waiting, blamed = reason, dependency.name
         if not waiting:
             return ev.StartAllowed(life.name)
         if (life.state, life.reason) == (State.PENDING, waiting):
             return None
-        return ev.Blocked(life.name, waiting)
+        return ev.Blocked(life.name, waiting, blamed)
 
     def _unmet(self, dependency: Dependency) -> tuple[bool, str]:
         """(it never will be, why the condition does not hold); the sentence is empty where it holds."""

@@ -148,7 +148,7 @@ class Daemon:
         """SIGTERM and SIGINT are `runcept daemon stop`."""
 
         async def stop() -> None:
-            await self._handlers.daemon_stop(m.StopDaemon(actor="supervisor"), lambda _: None)
+            await self._handlers.daemon_stop(m.StopDaemon(actor="supervisor"), lambda *_: None)
 
         self._spawn_task(stop())
 

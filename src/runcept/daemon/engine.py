@@ -77,6 +77,7 @@ class Engine:
         home goes on counting there.
         """
         environment = self.environments.get(project.path)
+        is_news = environment is None or environment.project != project
         if environment is None:
             lives = [Life(name=process.name, run=last_run(process.name)) for process in project.processes]
             environment = Environment(project, lives, random.random)
@@ -87,6 +88,8 @@ class Engine:
         with self._database.transaction():
             self._save(environment)
             self._database.save_lives(environment.path, environment.lives.values())
+        if is_news:
+            self._tell(environment)
         return environment
 
     def warnings(self) -> list[str]:
@@ -112,6 +115,7 @@ class Engine:
             self._database.forget_environment(environment.path)
         del self.environments[environment.path]
         self._arm(environment)
+        self._tell(environment)
 
     def capture(
         self, environment: Environment, environ: dict[str, str] | None, umask: int | None, *, activated: bool
@@ -193,8 +197,7 @@ class Engine:
                 self.performer.perform(environment, effect)
         self._arm(environment)
         if changed:
-            for watcher in list(self._watchers):
-                watcher(environment)
+            self._tell(environment)
 
     def _save(self, environment: Environment) -> None:
         self._database.save_environment(
@@ -257,6 +260,10 @@ class Engine:
         """Call `watcher` after every change; the answer ends that."""
         self._watchers.add(watcher)
         return lambda: self._watchers.discard(watcher)
+
+    def _tell(self, environment: Environment) -> None:
+        for watcher in list(self._watchers):
+            watcher(environment)
 
     async def wait_until(self, condition: Callable[[], bool], timeout_seconds: float) -> bool:
         """Whether the condition on the state came true in time. It is looked at after every change."""

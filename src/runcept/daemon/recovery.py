@@ -24,7 +24,7 @@ from runcept.core.reactions import Context, after_reboot, taken_in
 from runcept.daemon.capture import Note
 from runcept.daemon.engine import Engine
 from runcept.daemon.environment import Environment
-from runcept.daemon.handlers import last_run, load_environment
+from runcept.daemon.inquiries import last_run, load_environment
 from runcept.daemon.performer import SystemPerformer
 from runcept.daemon.runs import GROUP, PORTS, Run
 from runcept.database.queries import Database, StoredRun

@@ -27,7 +27,7 @@ from runcept.api.codec import (
     encode_notification,
     encode_result,
 )
-from runcept.api.messages import Progress
+from runcept.api.messages import Change
 from runcept.api.operations import OPERATIONS
 from runcept.core.views import ProcessView
 from runcept.daemon.handlers import Handlers
@@ -235,9 +235,10 @@ class _Client:
         if operation.destructive and (task := asyncio.current_task()):
             self._resolved.add(task)
 
-        def notify(view: ProcessView) -> None:
+        def notify(environment: str, processes: list[ProcessView]) -> None:
             if self._writer.transport.get_write_buffer_size() < _PILE_MAX:
-                self._send(encode_notification("progress", Progress(request=request.id, process=view)))
+                change = Change(request=request.id, environment=environment, processes=processes)
+                self._send(encode_notification("change", change))
 
         return await self._handlers.methods[request.method](params, notify)
 

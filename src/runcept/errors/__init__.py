@@ -6,6 +6,7 @@
     │   ├── InstantUnclear
     │   ├── PatternInvalid
     │   ├── CursorInvalid
+    │   ├── SeveralProcesses
     │   └── BadRequest                    a message that is not of the protocol
     │       └── UnknownMethod
     ├── NotFound                      3
@@ -36,6 +37,7 @@
     ├── FileExists                    1
     ├── LogNotReadable                1
     ├── LogNotRemovable               1
+    ├── WillNotBeReady                1
     ├── TimedOut                    124
     └── Interrupted                 130
 
@@ -92,11 +94,13 @@ __all__ = [
     "ProjectNotFound",
     "RemoteError",
     "RunceptError",
+    "SeveralProcesses",
     "SpawnRefused",
     "StartError",
     "TimedOut",
     "UnknownMethod",
     "UsageError",
+    "WillNotBeReady",
     "WorkingDirectoryUnusable",
     "nearest",
 ]
@@ -164,6 +168,16 @@ class UnknownMethod(BadRequest):
 
     def __init__(self, method: str) -> None:
         super().__init__(f"there is no method {method!r}", method=method)
+
+
+class SeveralProcesses(UsageError):
+    """A glob means several processes where one is asked about."""
+
+    code = "several-processes"
+    hint = "Name one of them."
+
+    def __init__(self, pattern: str, names: list[str]) -> None:
+        super().__init__(f"{pattern} means {', '.join(names)}", pattern=pattern, processes=names)
 
 
 class NotFound(RunceptError):
@@ -354,6 +368,15 @@ class TimedOut(RunceptError):
 
     def __init__(self, what: str, seconds: float, then: str) -> None:
         super().__init__(f"{what} within {seconds:g}s; {then}", seconds=seconds)
+
+
+class WillNotBeReady(RunceptError):
+    """What was waited for will not happen: the process is down, and nothing starts it by itself."""
+
+    code = "will-not-be-ready"
+
+    def __init__(self, name: str, what: str, now: str) -> None:
+        super().__init__(f"{name} {what}: {now}", hint=f"`runcept explain {name}` tells why.", process=name)
 
 
 class Interrupted(RunceptError):

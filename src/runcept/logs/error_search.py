@@ -60,14 +60,16 @@ def find_errors(
     grep: str | None = None,
     stream: str | None = None,
     run: int | str | None = None,
+    reach: int = _REACH,
 ) -> ErrorPage:
     """The newest `items` errors in the logs at `paths`, by process, with `size` characters of lines at most.
 
-    The filters are those of `reader.read`; `grep` is searched for in each line of an error.
+    Of each log the newest `reach` bytes are looked through, by blocks. The filters are those of `reader.read`; `grep`
+    is searched for in each line of an error.
     Raises InstantUnclear, PatternInvalid, LogNotReadable.
     """
     query = query_of(lines=None, since=since, until=until, grep=grep, stream=stream, run=run)
-    searches = [_Search(process, query) for process in paths]
+    searches = [_Search(process, query, reach) for process in paths]
     for search in searches:
         search.through(paths[search.process])
     errors, left_out = newest_first((item for each in searches for item in each.items()), items, size)
@@ -82,8 +84,9 @@ class _Search:
     The run of an error is known only when the record that tells it is met, further back.
     """
 
-    def __init__(self, process: str, query: Query) -> None:
+    def __init__(self, process: str, query: Query, reach: int) -> None:
         self.process = process
+        self._reach = reach
         self.found = Fold()
         self._query = query
         self._waiting = Fold()
@@ -110,7 +113,7 @@ class _Search:
             if not older:
                 return
             block, is_in_time = older.popleft()
-            if not is_in_time or self._bytes >= _REACH or self._decoded >= _DECODED:
+            if not is_in_time or self._bytes >= self._reach or self._decoded >= _DECODED:
                 self._complete = not is_in_time
                 self._look_back(each for each, _ in itertools.chain([(block, False)], older, blocks))
                 return

@@ -1,0 +1,300 @@
+"""What a client is told without that anything is changed: status, waits, causes, and news of each change."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Literal
+
+import msgspec
+
+from runcept.api import messages as m
+from runcept.config.project import load_project
+from runcept.config.settings import load_settings
+from runcept.core.explain import causes, what_next
+from runcept.core.life import Life
+from runcept.core.model import State
+from runcept.core.secrets import mask
+from runcept.core.views import Descendant, EnvironmentView, ProcessView, Usage, environment_view, process_view
+from runcept.daemon.engine import Engine
+from runcept.daemon.environment import Environment
+from runcept.daemon.performer import SystemPerformer
+from runcept.errors import (
+    ConfigUnreadable,
+    EnvironmentNotFound,
+    LogNotReadable,
+    ProcessNotFound,
+    ProjectNotFound,
+    SeveralProcesses,
+)
+from runcept.logs.reader import read
+from runcept.paths import PROJECT_FILE, log_path
+from runcept.process import usage as resources
+
+__all__ = ["Inquiries", "Notify", "is_down", "last_run", "load_environment"]
+
+Notify = Callable[[str, list[ProcessView]], None]
+"""Tell the asking client what changed: the path of an environment, and its processes that did."""
+
+_log = logging.getLogger(__name__)
+
+
+def is_down(life: Life) -> bool:
+    """Nothing lives of it, and nothing is about to."""
+    return life.state in {State.STOPPED, State.EXITED, State.FAILED}
+
+
+_Reached = Literal["ready", "stopped", "exited"]
+
+
+def _reached(life: Life, until: _Reached, run: int) -> _Reached | None:
+    """What has become of it, as far as it ends a wait that began when `run` was its last run; None: nothing yet."""
+    if until == "stopped":
+        return "stopped" if is_down(life) and not life.wanted else None
+    if until == "exited":
+        is_over = life.run > run or (life.run and life.pid is None and life.state is not State.STARTING)
+        return "exited" if is_over else None
+    if life.state is State.RUNNING:
+        return "ready"
+    if life.state is State.EXITED:
+        return "ready" if life.ready else "exited"
+    return "exited" if life.state is State.FAILED else None
+
+
+def load_environment(home: str, engine: Engine, path: str) -> Environment:
+    """Read the project file of a directory and make it known. ConfigError, NotFound."""
+    project = load_project(os.path.join(path, PROJECT_FILE), load_settings(home))
+    return engine.add(project, lambda name: last_run(log_path(project.path, name)))
+
+
+def last_run(path: str, reach: int | None = None) -> int:
+    """The number of the last run that a log, or the last `reach` bytes of it, tells of; 0 where it tells of none.
+
+    0 also where it cannot be read.
+    """
+    try:
+        lines = read({"": path}, lines=1, stream="runcept", reach=reach).lines
+    except LogNotReadable as error:
+        _log.warning("%s, so its runs are counted anew", error)
+        return 0
+    return max((line.run or 0 for line in lines), default=0)
+
+
+class Inquiries:
+    """The operations that only look, by the names of the table, and the views that all answers are made of."""
+
+    def __init__(self, home: str, engine: Engine, performer: SystemPerformer) -> None:
+        self._home = home
+        self._engine = engine
+        self._performer = performer
+        self._sampler: resources.Sampler[int] = resources.Sampler()
+
+    async def status(self, params: m.Status, notify: Notify) -> EnvironmentView:
+        """One environment in full."""
+        del notify
+        environment = self._shown(params.environment)
+        self._engine.touch(environment, params.actor)
+        view = self._environment_view(environment, self.measure([environment]))
+        if params.tree:
+            processes = view.processes or []
+            trees = [msgspec.structs.replace(each, tree=await self._tree(environment, each)) for each in processes]
+            view = msgspec.structs.replace(view, processes=trees)
+        return msgspec.structs.replace(view, warnings=self._engine.warnings())
+
+    async def _tree(self, environment: Environment, view: ProcessView) -> list[Descendant]:
+        """What lives of a process, each behind its parent, the main process first."""
+        run = self._performer.runs.find(environment.path, view.name, view.run or 0)
+        living = {each.pid: each for each in await self._performer.members(run)} if run is not None else {}
+        children: dict[int | None, list[int]] = {}
+        for pid in sorted(living, reverse=True):
+            parent = living[pid].parent
+            is_below = parent in living and pid != view.pid
+            children.setdefault(parent if is_below else None, []).append(pid)
+        waiting: list[tuple[int, int | None]] = [(pid, None) for pid in children.get(None, ())]
+        waiting.sort(key=lambda each: each[0] == view.pid)  # the last is taken first
+        secrets, found = environment.secrets(view.name), []
+        while waiting:
+            pid, above = waiting.pop()
+            found.append(Descendant(pid, above, mask(living[pid].command, secrets)))
+            waiting += [(child, pid) for child in children.get(pid, ())]
+        return found
+
+    async def list_processes(self, params: m.Status, notify: Notify) -> m.ProcessList:
+        """The processes of one environment."""
+        view = await self.status(params, notify)
+        return m.ProcessList(environment=view.path, processes=view.processes or [])
+
+    async def environments(self, params: m.Environments, notify: Notify) -> m.EnvironmentList:
+        """Known environments."""
+        del notify
+        text = params.text.lower()
+        found = [
+            environment
+            for environment in self._engine.environments.values()
+            if (environment.is_active or not params.active)
+            and any(
+                text in part.lower()
+                for part in (environment.project.name, environment.path, environment.project.description)
+            )
+        ]
+        return self.environment_list(found)
+
+    async def ps(self, params: m.NoParams, notify: Notify) -> m.Processes:
+        """The processes of all environments."""
+        del params, notify
+        return m.Processes(processes=self._all_views())
+
+    async def wait(self, params: m.Wait, notify: Notify) -> m.Waited:
+        """Wait for what becomes of a process."""
+        del notify
+        environment, name = self._one(params)
+        run = environment.lives[name].run
+        outcome: _Reached | None = None
+
+        def is_over() -> bool:
+            nonlocal outcome
+            life = environment.lives.get(name)
+            outcome = "stopped" if life is None else _reached(life, params.until, run)
+            return outcome is not None
+
+        await self._engine.wait_until(is_over, params.timeout)
+        self._engine.touch(environment, params.actor)
+        if name not in environment.lives:
+            raise ProcessNotFound(name, environment.project.name, environment.path, [*environment.lives])
+        (view,) = self.views(environment, [name], self.measure([environment]))
+        return m.Waited(environment=environment.path, process=view, outcome=outcome or "timeout")
+
+    async def explain(self, params: m.Explain, notify: Notify) -> m.Explanation:
+        """Why a process is as it is."""
+        del notify
+        environment, name = self._one(params)
+        found = causes(environment.supervisor, name)
+        names = {name, found[-1].process}
+        views = {each.name: each for each in self.views(environment, names, self.measure([environment]))}
+        return m.Explanation(
+            environment=environment.path,
+            process=views[name],
+            causes=found,
+            root=views[found[-1].process],
+            next=what_next(environment.supervisor, name, self._engine.now()),
+        )
+
+    def _one(self, params: m.OfProcess) -> tuple[Environment, str]:
+        """The process that is meant, and its environment. BadRequest where several are."""
+        environment = self._shown(params.environment)
+        self._engine.touch(environment, params.actor)
+        name, *others = environment.supervisor.plan.select([params.name])
+        if others:
+            raise SeveralProcesses(params.name, [name, *others])
+        return environment, name
+
+    async def watch(self, params: m.Watch, notify: Notify) -> m.NoResult:
+        """Tell of each change, until the time is up."""
+        unwatch = self._engine.watch(self.reporter(notify))
+        try:
+            await asyncio.sleep(params.timeout)
+        finally:
+            unwatch()
+        return m.NoResult()
+
+    def reporter(
+        self, notify: Notify, only: Environment | None = None, names: Iterable[str] | None = None
+    ) -> Callable[[Environment], None]:
+        """Tell of each change of state, health or reason once; `only` of these processes of this environment."""
+        chosen = None if names is None else set(names)
+        shown: dict[tuple[str, str], tuple[object, ...]] = {}
+
+        def report(changed: Environment) -> None:
+            if only not in {None, changed}:
+                return
+            news = []
+            for name, life in changed.lives.items():
+                facts = (life.state, life.health, life.reason, life.run)
+                if (chosen is None or name in chosen) and shown.get((changed.path, name)) != facts:
+                    shown[changed.path, name] = facts
+                    news.append(name)
+            if news or only is None:  # without a process that changed, it is the environment itself
+                notify(changed.path, self.views(changed, news, {}))
+
+        return report
+
+    def path(self, name: str) -> str:
+        """The canonical path that a path, or the name of a known environment, stands for."""
+        return os.path.realpath(name) if name.startswith("/") else self._engine.find(name).path
+
+    def current(self, name: str) -> Environment:
+        """The same, with the project file read again."""
+        return load_environment(self._home, self._engine, self.path(name))
+
+    def _shown(self, name: str) -> Environment:
+        """What `status` shows: what runs as it was activated; else the project file as it is now, if there is one."""
+        known = self._engine.environments.get(os.path.realpath(name) if name.startswith("/") else "")
+        known = known or (self._engine.find(name) if not name.startswith("/") else None)
+        if known is not None and known.is_active:
+            return known
+        try:
+            return self.current(known.path if known is not None else name)
+        except ConfigUnreadable:
+            if known is None:
+                raise EnvironmentNotFound(name, []) from None
+        except ProjectNotFound:
+            if known is None:
+                raise
+        return known
+
+    def views(self, environment: Environment, names: Iterable[str], usage: Mapping[int, Usage]) -> list[ProcessView]:
+        """The named processes of an environment; `usage` by pid."""
+        now = self._engine.now()
+        views = []
+        for name in names:
+            life = environment.lives[name]
+            views.append(
+                process_view(
+                    environment.path,
+                    environment.project.process(name),
+                    life,
+                    now=now,
+                    log_path=log_path(environment.path, name),
+                    notice=self._performer.notice(environment.path, name, life.run),
+                    usage=usage.get(life.pid or 0, Usage()),
+                )
+            )
+        return views
+
+    def _all_views(self) -> list[ProcessView]:
+        environments = list(self._engine.environments.values())
+        usage = self.measure(environments)
+        return [view for e in environments for view in self.views(e, e.lives, usage)]
+
+    def _environment_view(self, environment: Environment, usage: Mapping[int, Usage]) -> EnvironmentView:
+        return environment_view(
+            environment.project,
+            active=environment.is_active,
+            processes=self.views(environment, environment.lives, usage),
+            activated_at=environment.activated_at,
+            last_activity_at=environment.last_activity_at,
+            idle_stop_at=environment.idle_stop_at(self._engine.now(), time.time()),
+        )
+
+    def environment_list(self, environments: Iterable[Environment]) -> m.EnvironmentList:
+        """These environments, without their processes."""
+        views = [self._environment_view(environment, {}) for environment in environments]
+        return m.EnvironmentList(
+            environments=[msgspec.structs.replace(view, processes=msgspec.UNSET) for view in views]
+        )
+
+    def measure(self, environments: Iterable[Environment]) -> Mapping[int, Usage]:
+        """What the living main processes use with their descendants, by pid; nothing is known without descriptors."""
+        pids = [life.pid for e in environments for life in e.lives.values() if life.pid is not None]
+        try:
+            with self._performer.capture.held():  # /proc is some thousand files
+                sampled = self._sampler.sample({pid: pid for pid in pids})
+        except OSError:
+            return {}
+        return {
+            pid: Usage(used.memory_bytes, used.cpu_percent, used.ports, tuple(resources.urls(used.ports)))
+            for pid, used in sampled.items()
+        }
