@@ -21,7 +21,7 @@ from tests.interaction.host_stage import ALONE, BY_HOST, child_of, host_of, in_u
 from tests.support import wait_until
 
 import runcept
-from runcept.cli.host_start import start_host
+from runcept.client.host_start import start_host
 
 INTERRUPTED = (
     "\x1b[31mruncept:\x1b[0m interrupted; what was started goes on running\r\n"

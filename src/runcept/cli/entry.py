@@ -45,9 +45,10 @@ def main() -> None:
 
         status = run_here(sys.argv[1:])
         if can_be_served:
-            from runcept.cli.host_start import start_host
+            from runcept.client.host_start import start_host
 
-            start_host(home)
+            if os.path.exists(home + "/daemon.sock"):
+                start_host(home)
     except KeyboardInterrupt:  # before there was a command to interrupt, or after
         status = _INTERRUPTED
     sys.exit(status)

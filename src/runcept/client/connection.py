@@ -18,6 +18,7 @@ import msgspec
 from runcept.api.codec import FRAME_MAX, REQUEST_MAX, Reply, decode_reply, encode_request
 from runcept.api.messages import Change, NoParams, Params
 from runcept.api.operations import OPERATIONS
+from runcept.client.peer import is_us
 from runcept.core.views import ProcessView
 from runcept.errors import BadRequest, DaemonUnreachable, HomeUnsafe, UsageError
 from runcept.paths import ensure_private, socket_path
@@ -163,11 +164,9 @@ def _open(path: str) -> socket.socket | None:
 
 def _ours(made: socket.socket, path: str) -> socket.socket:
     """The socket, if a process of our own listens at its other end: what we say there holds our environment."""
-    if hasattr(socket, "SO_PEERCRED"):
-        uid = int.from_bytes(made.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)[4:8], sys.byteorder)
-        if uid != os.geteuid():
-            made.close()
-            raise HomeUnsafe(path, f"uid {uid} listens there", "Set RUNCEPT_HOME to a directory of your own.")
+    if not is_us(made):
+        made.close()
+        raise HomeUnsafe(path, "another user listens there", "Set RUNCEPT_HOME to a directory of your own.")
     return made
 
 

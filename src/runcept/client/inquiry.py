@@ -115,8 +115,8 @@ def explain(connection: Connection, params: m.Explain) -> Explained:
 
 
 def evidence(view: ProcessView, lines: int = _LINES) -> Evidence:
-    """What the last run of a process wrote at its end; nothing where it runs well, or its log cannot be read."""
-    if view.run is None or (view.state is State.RUNNING and view.reason is None):
+    """What the last run of a process wrote at its end; nothing where all is well, or its log cannot be read."""
+    if view.run is None or view.state is State.STOPPED or view.reason is None:
         return Evidence()
     paths = {view.name: view.log_path}
     try:

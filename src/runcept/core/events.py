@@ -124,6 +124,8 @@ class Exited(msgspec.Struct, frozen=True):
     """Processes that it started still live."""
     last_line: str = ""
     """The last line that it wrote to stderr, or to stdout where it wrote none there."""
+    out_of_memory: bool = False
+    """The kernel has killed for want of memory while it ran; with SIGKILL, it will have been this one."""
 
 
 class Gone(msgspec.Struct, frozen=True):

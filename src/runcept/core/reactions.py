@@ -278,6 +278,8 @@ def ended(life: Life, event: ev.Exited, context: Context) -> Effects:
     """The main process ended by itself."""
     effects = _note_exit(life, event)
     life.exit_reason = _exit_sentence(event)
+    if event.out_of_memory and event.signal == "SIGKILL":
+        life.exit_reason = "killed by SIGKILL: the machine, or its control group, was out of memory"
     life.stopping_for = "ended"
     return effects + _finish(life, event, context)
 

@@ -37,7 +37,7 @@ from runcept.logs.commit import CommitFile
 from runcept.logs.reader import read
 from runcept.paths import ensure_project_directory, log_path, logs_directory
 from runcept.process import cgroups, members, probes
-from runcept.process.fate import Fate
+from runcept.process.fate import Fate, oom_kills
 from runcept.process.identity import boot_id
 from runcept.process.keeper_link import KeeperLink
 from runcept.process.limits import patiently
@@ -128,6 +128,7 @@ class SystemPerformer:
             environment.gave(run.name, environ)
             self.runs.make_group(run)
             await self.linked.wait()
+            run.oom_kills = oom_kills()
             child = await self.link.spawn(
                 key=run.key,
                 directory=self.runs.directory(run),
@@ -285,7 +286,10 @@ class SystemPerformer:
         with self._database.transaction():
             self._database.ended_run(run.key, code, name, at)
         leftovers = any(member.pid != run.pid for member in await self.members(run, known_at))
-        self._engine.post(run.environment, ev.Exited(run.name, run.number, code, name, at, leftovers, last_line))
+        starved = run.oom_kills is not None and (oom_kills() or 0) > run.oom_kills
+        self._engine.post(
+            run.environment, ev.Exited(run.name, run.number, code, name, at, leftovers, last_line, starved)
+        )
 
     def note_gap(self, run: Run) -> None:
         """The record that nobody can know whether all of it is in the log."""

@@ -52,6 +52,8 @@ class Run:
     """The keeper was lost before it said whether it had started it."""
     fate: Fate | None = None
     """Its main process, for when no keeper tells how it ended."""
+    oom_kills: int | None = None
+    """How many the kernel had killed for want of memory when it was started; null where that is not known."""
     unspooled: str = ""
     """Why the keeper cannot take what it writes; empty where it can."""
     unlogged: str = ""

@@ -13,11 +13,20 @@ import struct
 import sys
 from contextlib import suppress
 
-__all__ = ["Fate"]
+__all__ = ["Fate", "oom_kills"]
 
 _GET_INFO, _EXIT = 0xC040FF0B, 1 << 3  # _IOWR(0xFF, 11, 64 bytes), PIDFD_INFO_EXIT
 _INFO = struct.Struct("<Q52xi")  # struct pidfd_info: mask first, exit_code last
 _STATE, _START_TIME, _EXIT_CODE = 0, 19, 49  # fields 3, 22 and 52
+
+
+def oom_kills() -> int | None:
+    """How many processes the kernel has killed for want of memory since the boot; None where it does not tell."""
+    with suppress(OSError), open("/proc/vmstat", "rb") as file:
+        for line in file:
+            if line.startswith(b"oom_kill "):
+                return int(line.split()[1])
+    return None
 
 
 class Fate:

@@ -1,7 +1,7 @@
-"""A warm host for the commands to come, started after a command that had none; nobody waits for it.
+"""Starts a host of a home: `host`, which has the command line loaded, or `mcp`, which serves AI assistants.
 
-The lock of the host is taken here and handed over with the start, so however many commands end at the same moment, they
-start one.
+The lock of a host is taken here and handed over with the start, so however many ask for it at the same moment, they
+start one. It is in a session of its own: whoever kills the group of its starter does not mean it.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ import fcntl
 import os
 import sys
 from collections.abc import Iterator
-
-from runcept.paths import socket_path
 
 __all__ = ["IDLE_SECONDS", "LOCK", "host_stderr", "start_host"]
 
@@ -23,20 +21,18 @@ _SIGNALS = (1, 2, 3, 13, 15, 20)  # of those that a shell may have us ignore: SI
 _KEPT = {"HOME", "LOGNAME", "PATH", "USER"}
 
 
-def host_stderr(home: str) -> str:
+def host_stderr(home: str, kind: str = "host") -> str:
     """Where the stderr of the last host is: a traceback, if it ended by a defect."""
-    return os.path.join(home, "logs", "host.stderr")
+    return os.path.join(home, "logs", f"{kind}.stderr")
 
 
-def start_host(home: str, idle_seconds: float = IDLE_SECONDS) -> int | None:
-    """Start the host of a home whose daemon runs, in a session of its own. Its pid; None where one lives already."""
-    if not os.path.exists(socket_path(home)):
-        return None
+def start_host(home: str, idle_seconds: float = IDLE_SECONDS, *, kind: str = "host") -> int | None:
+    """Start a host, "host" or "mcp", in a session of its own. Its pid; None where one lives already, or cannot."""
     try:
-        with open(os.path.join(home, "host.lock"), "ab", opener=_private) as lock:
+        with open(os.path.join(home, f"{kind}.lock"), "ab", opener=_private) as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return _spawn(home, lock.fileno(), idle_seconds)  # which holds it from here on
-    except OSError:  # one has it already; or the machine has no room for one, and the command is done without
+            return _spawn(home, kind, lock.fileno(), idle_seconds)  # which holds it from here on
+    except OSError:  # one has it already; or the machine has no room for one, and the caller does without
         return None
 
 
@@ -44,12 +40,18 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def _spawn(home: str, lock: int, idle_seconds: float) -> int:
+def _spawn(home: str, kind: str, lock: int, idle_seconds: float) -> int:
     # -P: the directory in which the command was called is no place to import from.
-    command = [sys.executable, "-P", "-X", "utf8", "-m", "runcept.host", home, f"{idle_seconds:g}"]
+    command = [sys.executable, "-P", "-X", "utf8", "-m", f"runcept.{kind}", home, f"{idle_seconds:g}"]
     kept = {key: value for key, value in os.environ.items() if key in _KEPT or key.startswith("PYTHON")}
     os.set_inheritable(lock, True)  # for where it has the right number already
-    to_stderr = (os.POSIX_SPAWN_OPEN, 2, host_stderr(home), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
+    to_stderr = (
+        os.POSIX_SPAWN_OPEN,
+        2,
+        host_stderr(home, kind),
+        os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND,
+        0o600,
+    )
     actions = [
         (os.POSIX_SPAWN_DUP2, lock, LOCK),
         (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0),
