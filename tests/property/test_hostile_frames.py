@@ -20,7 +20,7 @@ from tests.chaos.stage import Stage
 
 from runcept.api.codec import FRAME_MAX, decode_reply, decode_request, encode_error, encode_result
 from runcept.api.operations import OPERATIONS
-from runcept.cli.printable import printable
+from runcept.core.printable import printable
 from runcept.core.secrets import mask, secret_values
 from runcept.errors import BadRequest
 from runcept.keeper.loop import Keeper

@@ -9,7 +9,7 @@ import msgspec
 from runcept.cli.invocation import Invocation
 from runcept.cli.layout import Cell, print_cells
 from runcept.cli.present import address, local_time, look, remark, short_path
-from runcept.cli.printable import printable
+from runcept.core.printable import printable
 from runcept.core.views import EnvironmentView, Health, ProcessView
 from runcept.units import format_duration, format_size
 

@@ -13,7 +13,7 @@ from runcept.cli import log_files
 from runcept.cli.invocation import Invocation
 from runcept.cli.layout import width_of
 from runcept.cli.present import local_time
-from runcept.cli.printable import printable
+from runcept.core.printable import printable
 from runcept.logs.digest import ErrorItem
 from runcept.logs.error_search import ErrorPage, Searched, find_errors
 from runcept.units import format_size

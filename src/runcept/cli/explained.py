@@ -8,8 +8,8 @@ from runcept.cli.error_items import Paper
 from runcept.cli.invocation import Invocation
 from runcept.cli.layout import Cell, print_cells
 from runcept.cli.present import local_time, look, near_path
-from runcept.cli.printable import printable
 from runcept.client.inquiry import Explained
+from runcept.core.printable import printable
 from runcept.core.views import Health, ProcessView
 from runcept.logs.record import Line
 

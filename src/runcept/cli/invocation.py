@@ -15,9 +15,9 @@ from typing import Any
 import msgspec
 
 from runcept.api.messages import Params
-from runcept.cli.printable import escaped, printable
 from runcept.cli.surroundings import Surroundings
 from runcept.client.connection import PATIENCE, Connection, OnProgress
+from runcept.core.printable import escaped, printable
 from runcept.errors import RemoteError, RunceptError
 from runcept.paths import home
 

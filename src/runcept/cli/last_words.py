@@ -5,7 +5,7 @@ from __future__ import annotations
 from runcept.cli.invocation import Invocation
 from runcept.cli.layout import Cell, print_cells
 from runcept.cli.log_files import reading
-from runcept.cli.printable import printable
+from runcept.core.printable import printable
 from runcept.core.views import ProcessView
 from runcept.errors import LogNotReadable
 from runcept.logs.reader import Line, read

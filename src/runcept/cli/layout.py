@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 from unicodedata import east_asian_width
 
 from runcept.cli.invocation import Invocation
-from runcept.cli.printable import printable
+from runcept.core.printable import printable
 
 if TYPE_CHECKING:
     from rich.text import Text

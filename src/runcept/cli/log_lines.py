@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from runcept.cli.layout import shortened
-from runcept.cli.printable import printable
+from runcept.core.printable import printable
 from runcept.logs.record import TS_LENGTH, Line
 
 __all__ = ["Painter"]

@@ -11,8 +11,8 @@ from runcept.api.messages import KillAll, Outcome, Processes, Status, Waiting
 from runcept.cli.invocation import Invocation
 from runcept.cli.layout import Cell, Column, Row, Table, print_cells
 from runcept.cli.present import address, look, remark
-from runcept.cli.printable import printable
 from runcept.cli.progress import Key, Progress, key_of, watching
+from runcept.core.printable import printable
 from runcept.core.views import EnvironmentView, ProcessView, State
 from runcept.errors import Interrupted, TimedOut
 from runcept.units import format_duration, parse_instant

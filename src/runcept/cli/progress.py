@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from runcept.cli.invocation import Invocation
 from runcept.cli.layout import Cell, Column, Row, Table, drawn_lines
 from runcept.cli.present import look, remark
-from runcept.cli.printable import printable
+from runcept.core.printable import printable
 from runcept.core.views import Health, ProcessView, State
 from runcept.units import format_duration
 

@@ -18,9 +18,9 @@ from runcept.cli.invocation import Invocation
 from runcept.cli.layout import Cell, print_cells
 from runcept.cli.log_files import reading
 from runcept.cli.parameters import lines_option
-from runcept.cli.printable import printable
 from runcept.client.autostart import ensure_daemon, is_held, stderr_path
 from runcept.client.connection import Connection
+from runcept.core.printable import printable
 from runcept.errors import DaemonUnreachable
 from runcept.paths import daemon_log, ensure_home, socket_path
 from runcept.units import format_duration, format_size

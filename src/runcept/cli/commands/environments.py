@@ -13,8 +13,8 @@ from runcept.cli.known_projects import path_of
 from runcept.cli.layout import Cell, Column, Row, Table
 from runcept.cli.parameters import complete_environment
 from runcept.cli.present import short_path
-from runcept.cli.printable import printable
 from runcept.cli.target import of_environment
+from runcept.core.printable import printable
 from runcept.core.views import Counts, EnvironmentView
 
 __all__ = ["environments"]

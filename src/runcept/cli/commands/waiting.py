@@ -10,9 +10,9 @@ from runcept.api.messages import Explain, Wait, Waited
 from runcept.cli.framework import command
 from runcept.cli.invocation import Invocation
 from runcept.cli.parameters import name_argument, timeout_option
-from runcept.cli.printable import printable
 from runcept.cli.target import current
 from runcept.client.connection import PATIENCE
+from runcept.core.printable import printable
 from runcept.core.views import ProcessView
 from runcept.errors import PatternInvalid, RunceptError, TimedOut, WillNotBeReady
 
