@@ -22,6 +22,9 @@ __all__ = [
     "Explanation",
     "Forget",
     "KillAll",
+    "LogLine",
+    "LogLines",
+    "Logs",
     "NoParams",
     "NoResult",
     "Outcome",
@@ -142,6 +145,20 @@ class Watch(Params, frozen=True, kw_only=True):
     """Seconds until the answer; then ask again."""
 
 
+class Logs(OfEnvironment, frozen=True, kw_only=True):
+    """Lines that processes have written. Every face reads them from the files itself, with the daemon or without."""
+
+    names: Names = []
+    """Empty: all that there are logs of."""
+    lines: int = 100
+    since: str | None = None
+    until: str | None = None
+    grep: str | None = None
+    stream: str | None = None
+    run: int | str | None = None
+    cursor: str | None = None
+
+
 class ClearLogs(OfEnvironment, frozen=True, kw_only=True):
     """Remove what is in the logs of processes, of the project file or of those that it had before."""
 
@@ -225,6 +242,23 @@ class Processes(msgspec.Struct, frozen=True, kw_only=True):
     ok: bool = True
     timed_out: bool = False
     """The time was up before every process had settled."""
+
+
+class LogLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a log, as everybody is shown it."""
+
+    ts: str | None
+    process: str
+    stream: str
+    run: int | None
+    message: str
+
+
+class LogLines(msgspec.Struct, frozen=True, kw_only=True):
+    """Lines, oldest first, and where to go on."""
+
+    lines: list[LogLine]
+    cursor: str
 
 
 class NoResult(msgspec.Struct, frozen=True):

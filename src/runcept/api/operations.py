@@ -1,4 +1,4 @@
-"""The table: one row an operation. JSON-RPC methods, and later MCP tools and HTTP routes, are derived from it."""
+"""The table: one row an operation. JSON-RPC methods, MCP tools, and later HTTP routes, are derived from it."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ class Operation(msgspec.Struct, frozen=True):
     idempotent: bool = True
     activity: bool = True
     """Counts as use of the environment it names, against its inactivity timeout."""
+    is_local: bool = False
+    """No method of the daemon: every face answers it from the log files, which need no daemon."""
 
 
 _ROWS = (
@@ -38,6 +40,7 @@ _ROWS = (
     Operation("wait", m.Wait, m.Waited, "Wait until a process is ready, stopped, or has exited.", read_only=True),
     Operation("explain", m.Explain, m.Explanation, "Why a process is as it is.", read_only=True),
     Operation("watch", m.Watch, m.NoResult, "Hear of each change.", read_only=True, activity=False),
+    Operation("logs", m.Logs, m.LogLines, "What processes have written.", read_only=True, is_local=True),
     Operation("clear_logs", m.ClearLogs, m.ClearedLogs, "Remove what processes have written so far.", destructive=True),
     Operation("environments", m.Environments, m.EnvironmentList, "Known environments.", read_only=True, activity=False),
     Operation(

@@ -35,6 +35,10 @@ _SOCKET_PATH_MAX = 107
 def main() -> None:
     """Run the command line of this process and exit with its status."""
     home = home_of(os.environ)
+    if sys.argv[1:] == ["mcp"]:  # as assistants start it; all other ways go through the command
+        from runcept.client.mcp_relay import main as relay
+
+        os._exit(relay(home))
     in_use = os.path.exists(home + "/daemon.sock")  # without a daemon there is no host, and none is started
     can_be_served = in_use and _NOT_TO_BE_SERVED.isdisjoint(sys.argv) and _is_ours(home)
     try:

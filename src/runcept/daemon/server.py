@@ -225,7 +225,7 @@ class _Client:
 
     async def _perform(self, request: Request) -> Any:
         operation = OPERATIONS.get(request.method)
-        if operation is None:
+        if operation is None or operation.is_local:
             raise UnknownMethod(request.method)
         try:
             params = msgspec.json.decode(request.params, type=operation.params)

@@ -7,7 +7,8 @@ import gc
 import os
 import socket
 
-from runcept.host.code import Code, load_everything
+from runcept.client.code import Code
+from runcept.host.loading import load_everything
 from runcept.host.loop import Host
 from runcept.paths import socket_path
 

@@ -19,9 +19,9 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from runcept.cli.entry import KILLED, PATIENCE, REFUSED, installation, world
+from runcept.client.code import Code
 from runcept.client.host_start import LOCK
 from runcept.host.child import run_and_exit, word
-from runcept.host.code import Code
 from runcept.host.request import Request, RequestBroken, read_request
 
 __all__ = ["Host"]

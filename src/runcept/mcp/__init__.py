@@ -1,1 +1,1 @@
-"""The face for AI assistants: tools, resources and prompts of the Model Context Protocol, over the daemon's operations."""
+"""The face for AI assistants: tools, resources and prompts of the Model Context Protocol."""

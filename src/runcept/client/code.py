@@ -4,16 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib import import_module
-from pkgutil import walk_packages
 
 import runcept
 
-__all__ = ["Code", "load_everything"]
-
-_FACES = ("runcept.cli", "runcept.client", "runcept.config", "runcept.logs")
-_ALSO = ("difflib", "hashlib", "psutil", "rich.live", "subprocess")  # what commands import when they need it
-_NOT = (".testing",)
+__all__ = ["Code"]
 
 Stamp = tuple[int, int, int]
 
@@ -36,16 +30,6 @@ class Code:
     def is_current(self) -> bool:
         """Whether every file is what it was; about 0.2 ms."""
         return all(_stamp(path) == stamp for path, stamp in self._stamps.items())
-
-
-def load_everything() -> None:
-    """Import all that a command may need."""
-    for face in _FACES:
-        for each in walk_packages(import_module(face).__path__, f"{face}."):
-            if not each.name.endswith(_NOT):
-                import_module(each.name)
-    for name in _ALSO:
-        import_module(name)
 
 
 def _stamp(path: str) -> Stamp | None:
