@@ -42,6 +42,7 @@ _ENTRIES = {
     "kill-all": Entry(f"{_COMMANDS}.processes", "kill_all", _PROCESSES, "Stop every process of every project."),
     "logs": Entry(f"{_COMMANDS}.logs", "logs", _LOGS, "What the processes wrote."),
     "daemon": Entry(f"{_COMMANDS}.daemon", "daemon", _DAEMON, "Start, stop, restart or look at the daemon."),
+    "mcp": Entry(f"{_COMMANDS}.mcp", "mcp", _SETUP, "The server for AI assistants, and its set-up."),
     "init": Entry(f"{_COMMANDS}.setup", "init", _SETUP, "Write a .runcept.toml from what is here."),
     "validate": Entry(f"{_COMMANDS}.setup", "validate", _SETUP, "Check the .runcept.toml."),
     "config": Entry(f"{_COMMANDS}.config", "config", _SETUP, "Settings: where they are, what is in force, the schema."),

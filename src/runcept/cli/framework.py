@@ -137,7 +137,7 @@ class Group(_Ours, click.Group):
         super().__init__(name, invoke_without_command=True, subcommand_metavar="COMMAND …", **attributes)
         self.entries = entries
         self.aliases = aliases
-        self.callback = _help_of_group
+        self.callback = attributes.get("callback") or _help_of_group
         self.add_global_options()
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -118,7 +118,7 @@ class _Host:
             hello = json.loads(await reader.readline())
         watcher = Watcher()
         caller = Caller(str(hello["cwd"]), hello.get("environment"))
-        server = make_server(self._home, caller, self._updates, watcher)
+        server = make_server(self._home, caller, self._updates, lambda _: watcher)
         transport = _Transport(reader, writer)
         with self._updates.connected(watcher):
             async with anyio.create_task_group() as tasks:

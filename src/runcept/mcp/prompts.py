@@ -108,8 +108,8 @@ async def _write(calls: Calls, directory: str | None) -> str:
         "a developer needs.\n\n"
         f"What Runcept would guess from the files there:\n\n```toml\n{proposal}```\n\n"
         f"The keys by example (the whole is in the resource runcept://schema):\n\n```toml\n{EXAMPLE}```\n\n"
-        "Look at how the programs are started today (package.json, Procfile, compose file, Makefile, README), give each "
-        "a health check and its dependencies, and no secrets: those belong into an env file. Then "
+        "Look at how the programs are started today (package.json, Procfile, compose file, Makefile, README), give "
+        "each a health check and its dependencies, and no secrets: those belong into an env file. Then "
         "`activate_environment`, and mend what its answer says.\n"
     )
 

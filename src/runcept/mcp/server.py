@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import mcp_types as t
@@ -58,9 +58,12 @@ class _Server(Server[Any]):
         return super().create_initialization_options(asked, experimental_capabilities, extensions)
 
 
-def make_server(home: str, caller: Caller, updates: Updates, watcher: Watcher) -> Server[Any]:
-    """A server for one client, or for all that come over HTTP; cheap, so one for each."""
-    handlers = _Handlers(home, caller, watcher)
+def make_server(home: str, caller: Caller, updates: Updates, watcher_of: Callable[[_Context], Watcher]) -> Server[Any]:
+    """A server for one client, or for all that come over HTTP; cheap, so one for each.
+
+    `watcher_of` gives the client of a request, as the one who is told of changes.
+    """
+    handlers = _Handlers(home, caller, watcher_of)
     server = _Server(
         "runcept",
         version=runcept.__version__,
@@ -86,14 +89,14 @@ def make_server(home: str, caller: Caller, updates: Updates, watcher: Watcher) -
 class _Handlers:
     """One client's requests."""
 
-    def __init__(self, home: str, caller: Caller, watcher: Watcher) -> None:
+    def __init__(self, home: str, caller: Caller, watcher_of: Callable[[_Context], Watcher]) -> None:
         self._home = home
         self._calls = Calls(home, caller)
-        self._watcher = watcher
+        self._watcher_of = watcher_of
 
     async def remember(self, ctx: _Context, call_next: CallNext) -> HandlerResult:
         """Keep a session, to tell the client of changes by."""
-        self._watcher.session = ctx.session
+        self._watcher_of(ctx).session = ctx.session
         return await call_next(ctx)
 
     # --------------------------------------------------------------------------------------------- tools
@@ -146,11 +149,11 @@ class _Handlers:
         uri = str(params.uri)
         if uri != resources.SCHEMA and resources.parsed(uri) is None:
             raise MCPError(_not_found(context), "No such resource.", {"uri": uri})
-        self._watcher.watched.add(uri)
+        self._watcher_of(context).watched.add(uri)
         return t.EmptyResult()
 
-    async def unsubscribe(self, _: _Context, params: t.UnsubscribeRequestParams) -> t.EmptyResult:
-        self._watcher.watched.discard(str(params.uri))
+    async def unsubscribe(self, context: _Context, params: t.UnsubscribeRequestParams) -> t.EmptyResult:
+        self._watcher_of(context).watched.discard(str(params.uri))
         return t.EmptyResult()
 
     # ------------------------------------------------------------------------------- prompts, completion
