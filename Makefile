@@ -36,8 +36,9 @@ format: install  ## as ruff wants it
 docs: install  ## write the pages of docs/ that are made from code
 	$(RUN)/python -m scripts.generate_docs
 
-pictures: install  ## draw docs/pictures anew from what the program prints
+pictures: install  ## make docs/pictures and the examples of docs/mcp.md anew from what the program prints
 	$(RUN)/python -m scripts.picture
+	$(RUN)/python -W ignore -m scripts.mcp_page
 
 bench: install  ## the figures of docs/design.md, as ratios within one run
 	$(RUN)/python -m benchmarks
