@@ -12,7 +12,7 @@ of `json` without the regular expressions around it, which are most of the cost.
 import os
 import select
 from _json import encode_basestring_ascii, make_scanner
-from _socket import AF_UNIX, SOCK_STREAM, socket
+from _socket import AF_UNIX, SHUT_WR, SOCK_STREAM, socket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ _LINE_MAX = 16 << 20
 _READ_BYTES = 1 << 18
 _START_SECONDS = 20.0
 _POLL_SECONDS = 0.01
+_FINISH_SECONDS = 2.0
 _OWN = "runcept-relay-"
 """The ids of what the relay itself says begin so."""
 _LOST = "Runcept's MCP host ended during this call, which may have been done. Look at the status, then call again."
@@ -107,7 +108,19 @@ class _Relay:
             if self._socket is not None and self._socket.fileno() in ready:
                 self._hear_host(self._socket)
             if 0 in ready and not self._hear_client():
+                self._finish()
                 return
+
+    def _finish(self) -> None:
+        """The client has said all: what it asked last is answered, if that is quick; the host cancels what is not."""
+        if self._socket is None or not (self._waiting or self._beginning):
+            return
+        self._socket.shutdown(SHUT_WR)
+        while select.select([self._socket.fileno()], [], [], _FINISH_SECONDS)[0]:
+            data = self._socket.recv(_READ_BYTES)
+            if not data:
+                return
+            self._pass_on(data)
 
     # ------------------------------------------------------------------------------------------- client
 
@@ -164,8 +177,12 @@ class _Relay:
             data = connection.recv(_READ_BYTES)
         except OSError:
             data = b""
-        if not data:
+        if data:
+            self._pass_on(data)
+        else:
             self._host_died()
+
+    def _pass_on(self, data: bytes) -> None:
         for line in self._from_host.feed(data):
             message = _parsed(line)
             request = message.get("id")
