@@ -126,8 +126,8 @@ async def _session(record: _Record, project: Path) -> str:
         "It runs, and has lived through its first second. The assistant makes sure that it does what it should:\n",
         await record.call("get_process_logs", name="worker", lines=3, stream="stdout"),
         (
-            "> *The worker crashed on order 2: `cake` has no price, and `PRICES[item]` raised a KeyError. Such items count "
-            "0 now;\n> both orders are done, and it waits for more. Should an unknown item rather be refused?*"
+            "> *The worker crashed on order 2: `cake` has no price, and `PRICES[item]` raised a KeyError. Such items "
+            "count 0 now;\n> both orders are done, and it waits for more. Should an unknown item rather be refused?*"
         ),
     ]
     return "\n".join(parts)
