@@ -15,7 +15,6 @@ import logging
 import os
 import signal
 import socket
-import time
 
 import anyio
 import mcp_types as t
@@ -35,7 +34,6 @@ _log = logging.getLogger(__name__)
 _LINE_MAX = 16 << 20
 _HELLO_SECONDS = 5.0
 _FINISH_SECONDS = 1.5
-_FINISH_LOOK = 0.01
 _BACKLOG = 128
 _LOOK_SECONDS = 2.0
 """How often it is looked whether anybody is there, and whether the code has changed."""
@@ -137,6 +135,7 @@ class _Transport:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
         self._unanswered = 0
+        self._settled = asyncio.Event()
         self._to_server, self.inbound = anyio.create_memory_object_stream[SessionMessage | Exception](0)
         self.outbound, self._from_server = anyio.create_memory_object_stream[SessionMessage](0)
 
@@ -156,9 +155,10 @@ class _Transport:
 
     async def _finish(self) -> None:
         """The client has said all: give what it asked last a moment, before the SDK cancels it."""
-        deadline = time.monotonic() + _FINISH_SECONDS
-        while self._unanswered > 0 and time.monotonic() < deadline:
-            await asyncio.sleep(_FINISH_LOOK)
+        if self._unanswered:
+            self._settled.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._settled.wait(), _FINISH_SECONDS)
 
     async def _line(self) -> bytes:
         try:
@@ -174,10 +174,13 @@ class _Transport:
         async with self._from_server:
             with contextlib.suppress(OSError):
                 async for message in self._from_server:
-                    self._unanswered -= isinstance(message.message, t.JSONRPCResponse | t.JSONRPCError)
+                    if isinstance(message.message, t.JSONRPCResponse | t.JSONRPCError):
+                        self._unanswered -= 1
                     text = message.message.model_dump_json(by_alias=True, exclude_unset=True)
                     self._writer.write(text.encode() + b"\n")
                     await self._writer.drain()
+                    if not self._unanswered:
+                        self._settled.set()
 
 
 def _refusal(line: bytes) -> bytes:
