@@ -191,11 +191,9 @@ def _before(planned: Installation) -> str:
 def _print_found(invocation: Invocation, found: Sequence[Examined]) -> None:
     columns = [Column("CLIENT"), Column("SCOPE", 2), Column("FILE"), Column("COMMAND", 1), Column("STATE", 3)]
     Table(columns, [_row(invocation, each) for each in found], remark="RESULT").print(invocation)
-    for each in found:
-        if each.hint:
-            invocation.tell(
-                f"  hint: {each.title}, {_near(invocation, each.file)}: {printable(each.hint, color=False)}"
-            )
+    for hint in dict.fromkeys(each.hint for each in found if each.hint):
+        whose = ", ".join(dict.fromkeys(each.title for each in found if each.hint == hint))
+        invocation.tell(f"  hint: {whose}: {printable(hint, color=False)}")
 
 
 def _row(invocation: Invocation, each: Examined) -> Row:

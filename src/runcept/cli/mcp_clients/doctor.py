@@ -111,7 +111,7 @@ def _try(examined: Examined, plan: Planned, client: Client, world: World) -> Non
     started = time.monotonic()
     verdict = probe(Launch(plan.arguments, plan.cwd, _bare(world, path) | plan.environ), world.limit_seconds)
     if isinstance(verdict, Broken):
-        examined.reason, examined.hint = verdict
+        examined.reason, examined.hint = verdict.reason, verdict.hint.replace("CLIENT", client.name)
         return
     examined.outcome, examined.reason, examined.hint = Outcome.WORKS, *remark
     examined.server, examined.version, examined.tools = verdict

@@ -41,16 +41,17 @@ class Launch(NamedTuple):
 
 def probe(launch: Launch, limit_seconds: float) -> Works | Broken:
     """Whether a client could use what this starts."""
-    if not os.path.isdir(launch.cwd):
-        return Broken(f"there is no directory {launch.cwd} to start it in", "Make it, or correct `cwd`.")
-    program = _program(launch)
+    try:
+        program = _program(launch)
+    except ValueError as error:
+        return _refused(launch.arguments[0], error)
     if isinstance(program, Broken):
         return program
     try:
         with _started(launch, program) as server:
             talk, complaints = _talk(server, limit_seconds)
             ended = talk.verdict is None and _has_ended(server, 0)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         return _refused(program, error)
     if talk.verdict is not None:
         return talk.verdict
@@ -62,6 +63,8 @@ def probe(launch: Launch, limit_seconds: float) -> Works | Broken:
 
 def _program(launch: Launch) -> str | Broken:
     """The path of the program, found as execvpe(3) finds it."""
+    if not os.path.isdir(launch.cwd):
+        return Broken(f"there is no directory {launch.cwd} to start it in", "Make it, or correct `cwd`.")
     name, path = launch.arguments[0], launch.environ.get("PATH", "")
     place = os.path.join(launch.cwd, name) if "/" in name else shutil.which(name, path=path)
     if place is None:
@@ -73,10 +76,12 @@ def _program(launch: Launch) -> str | Broken:
     return place
 
 
-def _refused(program: str, error: OSError) -> Broken:
+def _refused(program: str, error: OSError | ValueError) -> Broken:
+    """ValueError: of a name, an argument or a variable that execve(2) does not take."""
+    why = (error.strerror if isinstance(error, OSError) else None) or str(error)
     if isinstance(error, FileNotFoundError):  # the file is there, so it is the interpreter that is not
-        return Broken(f"{program} cannot be started: its first line names an interpreter that is not there", _INSTALL)
-    return Broken(f"{program} cannot be started: {(error.strerror or str(error)).lower()}", _INSTALL)
+        why = "its first line names an interpreter that is not there"
+    return Broken(f"{program} cannot be started: {why[:1].lower()}{why[1:]}", _INSTALL)
 
 
 @contextlib.contextmanager
