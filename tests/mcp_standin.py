@@ -55,6 +55,11 @@ def crashes() -> None:
     sys.exit(3)
 
 
+def crashes_with_a_secret() -> None:
+    write("no account for API_TOKEN=ghp_0123456789abcdef", sys.stderr)
+    sys.exit(1)
+
+
 def is_killed() -> None:
     os.kill(os.getpid(), signal.SIGSEGV)
 

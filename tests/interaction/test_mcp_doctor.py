@@ -221,3 +221,14 @@ def test_nothing_of_another_program_reaches_the_terminal(stage: Stage, tmp_path:
     said = stage.run("mcp", "doctor", "--color", "never")
     assert "\x1b" not in said.out + said.err
     assert "\x07" not in said.out + said.err
+
+
+def test_no_secret_of_another_program_is_shown(stage: Stage, tmp_path: Path) -> None:
+    """A file may have one among the arguments, or in an address; a server may complain of one."""
+    entry = standin("crashes_with_a_secret", "--token", "ghp_0123456789abcdef")
+    write(tmp_path / ".gemini/settings.json", {"mcpServers": {"runcept": entry}})
+    write(tmp_path / ".cursor/mcp.json", {"mcpServers": {"runcept": {"url": "https://ada:ghp_0123456789abcdef@x/"}}})
+    said = stage.run("mcp", "doctor")
+    assert said.out.count("***") == 3
+    assert "ghp_" not in said.out + said.err
+    assert all("ghp_" not in each["reason"] for each in diagnosed(stage)[1])

@@ -89,6 +89,30 @@ def is_within(old: str, new: str) -> bool:
     return all(character in rest for character in old if not character.isspace())
 
 
+LAYOUTS = [
+    ("{}", '{\n  "runcept": 1\n}'),
+    ("{ }", '{\n  "runcept": 1\n}'),
+    ("", '{\n  "runcept": 1\n}\n'),
+    ("// mine", '// mine\n{\n  "runcept": 1\n}\n'),
+    ("{ // mine\n}", '{ // mine\n  "runcept": 1\n}'),
+    ('{"a": 2}', '{"a": 2, "runcept": 1}'),
+    ('{ "a": 2, }', '{ "a": 2, "runcept": 1, }'),
+    ('{ "a": 2 /* mine */ }', '{ "a": 2, /* mine */ "runcept": 1 }'),
+    ('{ "a": 2 // mine\r }', '{ "a": 2, // mine\n  "runcept": 1\n}'),
+    ('{\n\t"a": 2 // mine\n}\n', '{\n\t"a": 2, // mine\n\t"runcept": 1\n}\n'),
+    ('{\n    "a": 2, // mine\n}', '{\n    "a": 2, // mine\n    "runcept": 1,\n}'),
+    ('{\r\n  "a": 2\r\n}\r\n', '{\r\n  "a": 2,\r\n  "runcept": 1\r\n}\r\n'),
+    ('{\n  "a": 2,\n  "runcept": 0 // mine\n}', '{\n  "a": 2,\n  "runcept": 1 // mine\n}'),
+    ('{"runcept": 0, "runcept": 2}', '{"runcept": 0, "runcept": 1}'),
+]
+
+
+@pytest.mark.parametrize(("text", "edited"), LAYOUTS)
+def test_a_member_is_written_as_the_others_are(text: str, edited: str) -> None:
+    """In the same line where they are, else in one of its own, as far in; with a comma where they have one."""
+    assert jsonc.with_value(text, ["runcept"], 1) == edited
+
+
 @given(OBJECTS, st.randoms(use_true_random=False), st.booleans())
 def test_a_member_is_put_in_and_everything_else_is_as_it_was(
     values: dict[str, Any], random: Random, trailing: bool
@@ -205,6 +229,8 @@ def toml_comments(text: str) -> list[str]:
 @example(["mcp_servers = { other = { command = 'x' } }"], "\n", False)
 @example(["mcp_servers.other.command = 'x'", "[b]"], "\n", False)
 @example(["[mcp_servers.a]", "[b]", "[mcp_servers.runcept]", "url = 'x'", "[c]"], "\n", False)
+@example(["[mcp_servers.runcept]", "command = 'x'"], "\n", False)
+@example(["[mcp_servers.runcept]", "[mcp_servers]", "url = 'x'", "[mcp_servers.runcept.env] # variables"], "\n", True)
 def test_codex_gets_its_table_and_everything_else_is_as_it_was(lines: list[str], line_end: str, ended: bool) -> None:
     """In every shape in which TOML lets a table be written; a second time nothing is left to change."""
     text = line_end.join(lines) + (line_end if ended else "")

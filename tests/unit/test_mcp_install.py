@@ -169,6 +169,10 @@ def test_the_file_that_is_there_is_taken(stage: InstallStage) -> None:
     (stage.cwd / "opencode.json").write_text("{}")
     stage.run("mcp", "install", "opencode")
     assert (stage.cwd / "opencode.json").read_text() == "{}"
+    (stage.cwd / "opencode.jsonc").write_text("{}")
+    stage.run("mcp", "install", "opencode")
+    assert entry(stage.cwd / "opencode.json", "mcp")["command"] == ["runcept", "mcp"]
+    assert (stage.cwd / "opencode.jsonc").read_text() == "{}"
 
 
 def test_opencode_s_second_way_of_writing_it_is_kept(stage: InstallStage) -> None:
@@ -253,6 +257,15 @@ def test_an_older_entry_is_replaced_and_keeps_what_a_person_added(stage: Install
         '[mcp_servers.runcept]  # see docs/mcp.md\ncommand = "runcept" # by hand\nargs = ["mcp"]\n'
         'startup_timeout_sec = 40\n\n[mcp_servers.runcept.env]\nLANG = "C"\n'
     )
+
+
+def test_a_last_line_that_is_not_ended_is(stage: InstallStage) -> None:
+    """What comes behind it begins a line of its own."""
+    file = stage.cwd / ".codex" / "config.toml"
+    file.parent.mkdir()
+    file.write_text('[mcp_servers.runcept]\ncommand = "/old/runcept"')
+    assert stage.run("mcp", "install", "codex").status == 0
+    assert file.read_text() == '[mcp_servers.runcept]\ncommand = "runcept"\nargs = ["mcp"]\n'
 
 
 @pytest.mark.parametrize(
@@ -434,6 +447,17 @@ def test_the_mode_of_a_file_stays(stage: InstallStage) -> None:
     stage.run("mcp", "install", "claude")
     for each in (file, Path(f"{file}{files.BACKUP}")):
         assert stat.S_IMODE(each.stat().st_mode) == 0o640
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to somebody else")
+def test_the_owner_of_a_file_stays_where_root_changes_it(stage: InstallStage) -> None:
+    """`sudo runcept` in somebody's home must not take the file away."""
+    file = stage.cwd / ".mcp.json"
+    file.write_text("{}")
+    os.chown(file, 12345, 12346)
+    assert stage.run("mcp", "install", "claude").status == 0
+    for each in (file, Path(f"{file}{files.BACKUP}")):
+        assert (each.stat().st_uid, each.stat().st_gid) == (12345, 12346)
 
 
 def test_a_link_is_followed(stage: InstallStage, tmp_path: Path) -> None:

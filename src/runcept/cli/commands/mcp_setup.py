@@ -26,6 +26,7 @@ from runcept.cli.mcp_clients.table import CLIENTS, SERVER, Scope
 from runcept.cli.present import near_path
 from runcept.cli.printable import printable
 from runcept.cli.target import current
+from runcept.core.secrets import mask
 from runcept.errors import ProjectNotFound, UsageError
 from runcept.units import format_duration
 
@@ -121,7 +122,8 @@ def _near(invocation: Invocation, path: str) -> str:
 
 
 def _line(arguments: Sequence[str]) -> str:
-    return shlex.join(arguments)
+    """As one would type it; what looks like a secret is masked."""
+    return mask(shlex.join(arguments))
 
 
 def _document(planned: Installation, *, written: bool) -> dict[str, object]:

@@ -18,6 +18,7 @@ from runcept.cli.mcp_clients.merge import find, place_of, unreadable
 from runcept.cli.mcp_clients.mistakes import Mistake
 from runcept.cli.mcp_clients.probe import Launch, probe
 from runcept.cli.mcp_clients.table import SERVER, Client, Place, Scope
+from runcept.core.secrets import mask
 from runcept.errors import ConfigUnreadable
 
 __all__ = ["LIMIT_SECONDS", "Examined", "Outcome", "World", "examine"]
@@ -73,6 +74,7 @@ def examine(client: Client, world: World) -> Iterator[Examined]:
         for path in place.paths:
             examined = Examined(client.name, client.title, scope, path, place.cwd)
             if _read(examined, client, place, world):
+                examined.reason = mask(examined.reason)
                 yield examined
 
 

@@ -85,7 +85,7 @@ def _write(place: str, text: str, like: os.stat_result | None, *, private: bool)
     fresh = f"{place}.{os.getpid()}"
     try:
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FOR_US if private else 0o666)
-        with open(descriptor, "w", encoding="utf-8", newline="") as file:
+        with open(descriptor, "w", encoding="utf-8") as file:
             if like is not None:
                 if os.geteuid() == 0:  # root may be at work in the home of somebody else
                     os.fchown(descriptor, like.st_uid, like.st_gid)

@@ -56,8 +56,8 @@ def merge(text: str, client: Client, place: Place, wanted: Mapping[str, object])
     for path, value in edits:
         after = _with_value(client, after, (*keys, *path), value)
         values = _put(values, (*keys, *path), value)
-    if edits and not _says(client, after, values):
-        raise toml_edit.refusal(text, keys)  # JSON is never changed so: a test tries thousands of documents
+        if not _says(client, after, values):
+            raise toml_edit.refusal(text, keys)  # JSON is never changed so: a test tries thousands of documents
     return Merged(Change.UNCHANGED if not edits else Change.REPLACED if found else Change.ADDED, after, before)
 
 

@@ -97,9 +97,8 @@ def _edited(text: str, path: Sequence[str], value: object) -> str:
     from tomlkit.items import InlineTable
 
     bom = text[: text.startswith(_BOM)]
-    ended = text if text.endswith("\n") else text + _line_end(text)  # else tomlkit writes on behind the last value
     try:
-        document = tomlkit.parse(ended.removeprefix(_BOM))
+        document = tomlkit.parse(text.removeprefix(_BOM))
         table: MutableMapping[str, Any] = document
         for key in path[:-1]:
             if key not in table:
