@@ -25,7 +25,8 @@ CLIENTS = {
     "gemini": (".gemini/", ".gemini/settings.json", ".gemini/settings.json", ("mcpServers",)),
     "opencode": (".config/opencode/", ".config/opencode/opencode.json", "opencode.json", ("mcp",)),
 }
-BARE = {"PATH": "/usr/bin:/bin"}
+NO_CLIENT = "/nowhere"
+"""A PATH: a `claude` that this machine has must not be asked."""
 
 
 @dataclass
@@ -66,7 +67,7 @@ def person(tmp_path: Path) -> Person:
             place.mkdir(parents=True, exist_ok=True)
         else:
             place.write_text("{}\n")
-    return Person(home, project, BARE["PATH"])
+    return Person(home, project, NO_CLIENT)
 
 
 def entry(file: Path, keys: tuple[str, ...]) -> dict[str, Any]:
@@ -111,7 +112,7 @@ def test_what_is_written_for_a_project_works_where_runcept_is_on_path(person: Pe
     script.parent.mkdir(parents=True)
     script.write_text(f"#!/bin/sh\nexec {shlex.join([sys.executable, '-I', str(STANDIN), 'works'])}\n")
     script.chmod(0o755)
-    person.path = f"{script.parent}:{BARE['PATH']}"
+    person.path = str(script.parent)
     for name, (_, _, file, keys) in CLIENTS.items():
         done = person.run("mcp", "install", name, cwd=below)
         assert (done.returncode, done.stderr) == (0, "")
@@ -159,7 +160,7 @@ def test_many_at_once_leave_a_whole_file(person: Person) -> None:
         subprocess.Popen(
             [BIN / "runcept", "mcp", "install", "claude", "--project"],
             cwd=person.project,
-            env={"HOME": str(person.home), "PATH": f"{BIN}:{BARE['PATH']}"},
+            env={"HOME": str(person.home), "PATH": str(BIN)},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,

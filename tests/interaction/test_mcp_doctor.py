@@ -96,17 +96,26 @@ def test_it_is_started_with_what_a_client_gives(stage: Stage, tmp_path: Path) ->
 
 def test_what_was_started_from_the_desktop_has_a_path_of_its_own(stage: Stage, tmp_path: Path) -> None:
     """A plain name that only the shell's PATH has is tried with that, and told of."""
-    file = tmp_path / "given"
-    write(tmp_path / ".cursor/mcp.json", {"mcpServers": {"runcept": standin("tells_what_it_was_given", str(file))}})
-    write(stage.cwd / ".cursor/mcp.json", {"mcpServers": {"runcept": {"command": "runcept", "args": ["mcp"]}}})
-    status, (plain, absolute) = diagnosed(stage, "cursor")
+    script = tmp_path / "bin" / "runcept-that-no-system-has"
+    on_path(tmp_path, "works").rename(script)
+    for file, command in ((".cursor/mcp.json", script.name), (".config/Code/User/mcp.json", str(script))):
+        entry = {"runcept": {"command": command, "args": ["mcp"]}}
+        write(tmp_path / file, {"mcpServers": entry, "servers": entry})
+    status, (plain, absolute) = diagnosed(stage)
     assert status == 0
-    assert absolute["reason"] == ""
-    assert json.loads(file.read_text())["environ"]["PATH"] == "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
+    assert (absolute["client"], absolute["reason"]) == ("vscode", "")
     assert plain["reason"] == (
         "started from the desktop, Cursor may not find it: it is on the PATH of your shell alone"
     )
     assert "`runcept mcp install cursor --user`" in plain["hint"]
+
+
+def test_the_path_of_the_desktop_is_short(stage: Stage, tmp_path: Path) -> None:
+    """What the shell has on PATH, the server of a desktop program does not find."""
+    file = tmp_path / "given"
+    write(tmp_path / ".cursor/mcp.json", {"mcpServers": {"runcept": standin("tells_what_it_was_given", str(file))}})
+    assert diagnosed(stage, "cursor")[0] == 0
+    assert json.loads(file.read_text())["environ"]["PATH"] == "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 
 
 def test_a_stranger_s_project_has_nothing_started(stage: Stage, tmp_path: Path) -> None:

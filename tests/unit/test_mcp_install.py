@@ -49,8 +49,8 @@ class InstallStage(Stage):
         return self.home.parent
 
     def run(self, *arguments: str) -> Said:
-        """With no RUNCEPT_HOME, as most have none; a test that wants one gives it."""
-        self.environ = {"RUNCEPT_HOME": "", **self.environ}
+        """With no RUNCEPT_HOME, as most have none, and no client on PATH; a test that wants them gives them."""
+        self.environ = {"RUNCEPT_HOME": "", "PATH": "/nowhere", **self.environ}
         return super().run(*arguments)
 
 

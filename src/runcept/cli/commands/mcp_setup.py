@@ -165,12 +165,8 @@ def _told(invocation: Invocation, planned: Installation, *, chosen: bool) -> Ite
     """What was done, for whom, and what is left to do."""
     client, scope, change = planned.client, planned.place.scope, planned.merged.change
     whom = "in this project" if scope is Scope.PROJECT else "in all of your projects"
-    other = "--user" if scope is Scope.PROJECT else "--project"
-    why = (
-        ""
-        if chosen
-        else f" ({'there is a' if scope is Scope.PROJECT else 'there is no'} .runcept.toml here; or {other})"
-    )
+    there, other = ("a", "--user") if scope is Scope.PROJECT else ("no", "--project")
+    why = "" if chosen else f" (there is {there} .runcept.toml here; or {other})"
     has = "has Runcept already" if change is Change.UNCHANGED else "has Runcept"
     yield f"{client.title} {has} {whom}{why}"
     file = _near(invocation, planned.file)
