@@ -37,8 +37,8 @@ _STATUSES = """
 | 0 | done |
 | 1 | the operation failed: a process could not be started, or has failed |
 | 2 | usage: the command line asks for something that cannot be |
-| 3 | there is no such process, environment or project file |
-| 4 | the project file or the settings are invalid |
+| 3 | there is no such process, environment, project file or client |
+| 4 | the project file or the settings are invalid, or the file of a client is |
 | 5 | the daemon cannot be reached or started |
 | 124 | the time was up |
 | 130 | interrupted |

@@ -29,6 +29,7 @@ KEEPER_LINES_MAX = 550
 SANS_IO = (
     *("core/", "scheduler/", "api/", "errors.py", "units.py", "logs/record.py", "logs/lines.py", "logs/encoder.py"),
     *("logs/level.py", "logs/error_grammar.py", "logs/error_blocks.py", "logs/digest.py"),
+    *(f"cli/mcp_clients/{each}.py" for each in ("table", "jsonc", "toml_edit", "merge", "entries", "handshake")),
 )
 WORLD = {
     "asyncio",

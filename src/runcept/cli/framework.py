@@ -131,13 +131,20 @@ class Command(_Ours):
 
 
 class Group(_Ours, click.Group):
-    """A group whose commands are known by their Entry and imported when used. Alone it prints its help."""
+    """A group whose commands are known by their Entry and imported when used.
+
+    Alone it prints its help; or a `callback` of its own, which is called with or without a command, says what it does.
+    """
 
     def __init__(self, name: str, entries: Mapping[str, Entry], aliases: Mapping[str, str], **attributes: Any) -> None:
-        super().__init__(name, invoke_without_command=True, subcommand_metavar="COMMAND …", **attributes)
+        super().__init__(
+            name,
+            invoke_without_command=True,
+            subcommand_metavar="COMMAND …",
+            **{"callback": _help_of_group, **attributes},
+        )
         self.entries = entries
         self.aliases = aliases
-        self.callback = attributes.get("callback") or _help_of_group
         self.add_global_options()
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -13,10 +13,12 @@
     │   ├── ProjectNotFound
     │   ├── EnvironmentNotFound
     │   ├── EnvironmentAmbiguous
-    │   └── ProcessNotFound
+    │   ├── ProcessNotFound
+    │   └── ClientNotFound
     ├── ConfigError                   4
     │   ├── ConfigInvalid
-    │   └── ConfigUnreadable
+    │   ├── ConfigUnreadable
+    │   └── ClientFileInvalid
     ├── DaemonError                   5
     │   ├── HomeUnsafe
     │   ├── DaemonUnreachable
@@ -62,6 +64,8 @@ from runcept.errors.starting import (
 
 __all__ = [
     "BadRequest",
+    "ClientFileInvalid",
+    "ClientNotFound",
     "CommandIsDirectory",
     "CommandNotExecutable",
     "CommandNotFound",
@@ -236,8 +240,22 @@ class ProcessNotFound(NotFound):
         super().__init__(f"no process {name} in {label}", hint=hint, process=name, environment=path, known=known)
 
 
+class ClientNotFound(NotFound):
+    """A program that talks to assistants does not seem to be used by this user: neither it nor its files are there."""
+
+    code = "client-not-found"
+
+    def __init__(self, client: str, title: str, program: str, path: str) -> None:
+        super().__init__(
+            f"{title} does not seem to be used here: there is no {path}, and no {program} on PATH",
+            hint="Start it once and try again; --print shows what it needs, --project is for this project alone.",
+            client=client,
+            path=path,
+        )
+
+
 class ConfigError(RunceptError):
-    """The project file or the global settings are invalid."""
+    """A file is invalid: the project's, the global settings, or that of a client."""
 
     code = "config"
     exit_status = 4
@@ -262,6 +280,23 @@ class ConfigUnreadable(ConfigError):
 
     def __init__(self, path: str, why: str, hint: str = "") -> None:
         super().__init__(f"{path}: {why}", hint=hint, path=path)
+
+
+class ClientFileInvalid(ConfigError):
+    """The file of another program, to which an entry was to be added, is not what that program could read."""
+
+    code = "client-file-invalid"
+    hint = "Correct it and try again; nothing was written."
+
+    def __init__(self, path: str, line: int, column: int, problems: list[dict[str, object]], report: str) -> None:
+        super().__init__(
+            f"{path} is left as it is: it has a mistake on line {line}",
+            path=path,
+            line=line,
+            column=column,
+            problems=problems,
+            report=report,
+        )
 
 
 class DaemonError(RunceptError):

@@ -15,7 +15,7 @@ from runcept.paths import ensure_home
 
 __all__ = ["http", "mcp"]
 
-_HERE = "runcept.cli.commands.mcp"
+_HERE, _SETUP = "runcept.cli.commands.mcp", "runcept.cli.commands.mcp_setup"
 _PORT = 7433
 
 
@@ -31,7 +31,11 @@ def _serve() -> None:
 
 mcp = Group(
     "mcp",
-    {"http": Entry(_HERE, "http", "Commands", "Serve over HTTP on the loopback interface.")},
+    {
+        "install": Entry(_SETUP, "install", "Commands", "Add Runcept to the servers of a client."),
+        "doctor": Entry(_SETUP, "doctor", "Commands", "Find where clients have it, and try it as they would."),
+        "http": Entry(_HERE, "http", "Commands", "Serve over HTTP on the loopback interface."),
+    },
     {},
     callback=_serve,
     help="The Model Context Protocol, by which AI assistants use Runcept. Alone, it is the server that they start.",

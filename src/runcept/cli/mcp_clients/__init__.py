@@ -1,0 +1,1 @@
+"""Setting Runcept up in the programs that talk to assistants: where their files are, changing them, trying them."""
