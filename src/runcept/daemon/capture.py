@@ -184,9 +184,12 @@ class Capture:
         line: str = await self._call(lambda: self._flush(key, run))
         return line
 
-    async def close(self, key: str) -> None:
-        """End: the last line is kept even without its newline. OSError where the log cannot be written: it goes on."""
-        await self._call(lambda: self._close(key))
+    async def close(self, key: str, *, dropping: bool = False) -> None:
+        """End: the last line is kept even without its newline. OSError where the log cannot be written: it goes on.
+
+        With `dropping`, what is not in the log yet never will be.
+        """
+        await self._call(lambda: self._close(key, dropping))
         self._offsets.pop(key, None)
         for _, arrived in self._waiting.pop(key, []):
             arrived.cancel()
@@ -348,13 +351,15 @@ class Capture:
         else:
             remove(log_path)
 
-    def _close(self, key: str) -> None:
+    def _close(self, key: str, dropping: bool) -> None:
         tap = self._taps.get(key)
         if tap is not None:
-            while tap.is_behind() or tap.writer is None:
+            while not dropping and (tap.is_behind() or tap.writer is None):
                 tap.write()
-            tap.writer.finish()
-            tap.writer.close()
+            if tap.writer is not None:
+                if not dropping:
+                    tap.writer.finish()
+                tap.writer.close()
             del self._taps[key]
             self._behind.pop(key, None)
 
