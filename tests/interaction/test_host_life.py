@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pexpect
@@ -315,7 +316,9 @@ def test_a_host_that_a_managed_process_has_started_is_no_part_of_it(own: Project
     """Else its stop would end the command that asks for it, and every other one that the host runs."""
     _end(host_of(own))
     project = (own.path / ".runcept.toml").read_text()
-    shell = f'[[process]]\nname = "shell"\ncommand = "{Path(sys.executable).parent}/runcept ps > listed; touch done; exec sleep 1000"\n'
+    runcept = Path(sys.executable).parent / "runcept"
+    command = f"RUNCEPT_HOME={own.home} {runcept} ps > listed; touch done; exec sleep 1000"
+    shell = f'[[process]]\nname = "shell"\ncommand = "{command}"\n'
     own.write(f"{project}\n{shell}")
     subprocess.run([*ALONE, "start", "shell"], cwd=own.path, env=own.environ, stdout=subprocess.DEVNULL, check=True)
     wait_until(lambda: (own.path / "done").exists(), what="a command of the managed process")
