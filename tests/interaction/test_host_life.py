@@ -321,7 +321,7 @@ def test_a_host_that_a_managed_process_has_started_is_no_part_of_it(own: Project
     shell = f'[[process]]\nname = "shell"\ncommand = "{command}"\n'
     own.write(f"{project}\n{shell}")
     subprocess.run([*ALONE, "start", "shell"], cwd=own.path, env=own.environ, stdout=subprocess.DEVNULL, check=True)
-    wait_until(lambda: (own.path / "done").exists(), what="a command of the managed process")
+    wait_until((own.path / "done").exists, what="a command of the managed process")
     host = wait_until(partial(listening_host, own), what="the host that it has started")
     assert own.run("stop", "shell").returncode == 0
     assert host.is_running()
