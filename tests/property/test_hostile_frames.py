@@ -154,7 +154,7 @@ def test_whatever_the_keeper_is_asked_it_goes_on_with_what_it_holds(messages: li
     """An answer or an error; then what is held is read, looked at and told as ever."""
     with tempfile.TemporaryDirectory(prefix="runcept-test-") as home:
         lock = os.open(home, os.O_RDONLY)
-        keeper = Keeper(lock, Portable(), 1 << 20, 10)
+        keeper = Keeper(home, lock, Portable(), 1 << 20, 10)
         ours, theirs = socket.socketpair()
         keeper.wire = Wire(ours)
         keeper.control.register(ours, 1, keeper._listen)

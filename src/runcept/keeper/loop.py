@@ -11,6 +11,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import select
 import selectors
 import signal
 import socket
@@ -294,6 +295,6 @@ def taken(home: str, system: Portable) -> int | None:
             os.ftruncate(lock, 0)
             os.pwrite(lock, b"%d %d\n" % (os.getpid(), system.start_time(os.getpid()) or 0), 0)
             return lock
-        time.sleep(pause)
+        select.select([], [], [], pause)
     os.close(lock)
     return None

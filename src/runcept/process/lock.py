@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-import time
+import select
 from contextlib import suppress
 from signal import SIGHUP
 
@@ -66,7 +66,7 @@ def _taken(path: str, *, to_hold: bool) -> int | None:
                 os.ftruncate(descriptor, 0)
                 os.pwrite(descriptor, f"{pid} {start_time(pid) or 0}\n".encode(), 0)
             return descriptor
-        time.sleep(pause)
+        select.select([], [], [], pause)
     os.close(descriptor)
     return None
 
