@@ -103,9 +103,10 @@ def carries(pid: int, marker: Mapping[str, str]) -> bool | None:
 def set_tag(pid: int, tag: int) -> None:
     """Mark a process of ours, and all that it forks from now on, whatever they execute and leave: 0.5 us.
 
-    The tag is a soft resource limit that means nothing: it is inherited, nobody looks at it, and we may read it.
+    The tag is a soft resource limit that means nothing: it is inherited, nobody looks at it, and we may read it. Where
+    somebody has lowered its hard limit there is none, and members are found by what else is known of them.
     """
-    with suppress(ProcessLookupError, PermissionError):
+    with suppress(ProcessLookupError, PermissionError, ValueError):
         resource.prlimit(pid, _TAG, (tag, resource.prlimit(pid, _TAG)[1]))
 
 
