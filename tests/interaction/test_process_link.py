@@ -298,8 +298,6 @@ def test_the_log_of_keepers_is_bounded(home: str) -> None:
             link = await witness.connect()
             assert log.stat().st_size == kept
             await link.goodbye()
-            async with asyncio.timeout(10):
-                while is_held(home):
-                    await asyncio.sleep(0.02)
+            wait_until(lambda: not is_held(home), what="the end of the keeper")
 
     play(home, scene)
