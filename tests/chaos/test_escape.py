@@ -38,6 +38,23 @@ def pids(path: Path) -> list[int]:
     return [int(line) for line in path.read_text().split("\n")[:-1]] if path.exists() else []
 
 
+LOWERED = """
+import os, resource, sys
+resource.setrlimit(10, (1000, 1000))
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def test_who_may_not_be_tagged_is_started_and_ended_all_the_same(stage: Stage) -> None:
+    """Under a lowered `ulimit -x` the tag cannot be set: members are found by what else is known of them."""
+    stage.begin(sys.executable, "-c", LOWERED)
+    one(stage, 'command = "setsid sleep 1000 & echo $! > away; exec sleep 1000"')
+    assert stage.ask_for("start", "web").ok
+    (away,) = wait_until(lambda: pids(stage.project / "away"))
+    assert stage.ask_for("stop", "web").ok
+    assert not is_alive(away)
+
+
 def test_a_stopped_child_is_killed_at_its_grace(stage: Stage) -> None:
     """SIGSTOP keeps SIGTERM from it: SIGKILL comes half a second after the grace at the latest."""
     one(stage, 'command = ["sleep", "1000"]\nstop_timeout = "500ms"')

@@ -327,8 +327,8 @@ class Capture:
         if tap is not None:
             tap.notes.append((tap.size, note))
             self._behind[key] = tap
-            if not tap.failing:
-                self._write(key, tap)
+            if not tap.failing and self._write(key, tap):
+                self._loop.call_soon_threadsafe(self._advanced, {key: tap.offset})
 
     def _flush(self, key: str, run: int) -> str:
         tap = self._taps.get(key)

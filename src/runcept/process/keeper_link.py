@@ -53,6 +53,7 @@ _LIMITS = {
 }
 """What a spawn may meet before its program is executed, in words; else it is about the run's directory."""
 _OF_THE_PROGRAM = {"chdir", "exec"}
+_LOG_MAX = 1 << 20
 _LOCKED = 3
 """Exit status of a keeper that found another one."""
 
@@ -375,6 +376,8 @@ class _Starting:
         """Start it to outlive us: own session, nothing of ours open. A thread reaps it if it ends before us."""
         nothing = subprocess.DEVNULL
         with open(self._log, "ab") as log:
+            if log.tell() > _LOG_MAX:
+                log.truncate(0)
             keeper = subprocess.Popen(
                 self._command, stdin=nothing, stdout=nothing, stderr=log, cwd="/", start_new_session=True
             )
