@@ -67,7 +67,8 @@ class _Paper:
         rows[0] = self._paint(rows[0][: len(title)], _RED) + rows[0][len(title) :]
         yield ("✖ " if self._drawn else "") + rows[0]
         yield from (f"  {row}" for row in rows[1:])
-        for row in self._rows((" · " if self._drawn else ", ").join(_facts(item)), 2):
+        facts = printable((" · " if self._drawn else ", ").join(_facts(item)), color=False)
+        for row in self._rows(facts, 2):
             yield f"  {self._paint(row, _DIM)}"
         bar = f"  {self._paint('│', '31')} " if self._drawn else "  | "
         for line in self._shortened(item.lines):

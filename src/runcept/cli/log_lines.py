@@ -7,9 +7,9 @@ cursor. Elsewhere there are no escapes at all; JSON has the line as it was writt
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 
 from runcept.cli.layout import shortened
+from runcept.cli.present import local_time
 from runcept.cli.printable import printable
 from runcept.logs.record import TS_LENGTH, Line
 
@@ -75,13 +75,12 @@ class Painter:
 
     def _instant(self, ts: str | None) -> str:
         """On a terminal local time, to the millisecond; elsewhere as in the record. Blank where there is none."""
-        if ts is None or len(ts) != TS_LENGTH:
+        if ts is None:
             return " " * (_TO_MILLISECONDS if self._is_terminal else TS_LENGTH) + " "
         if not self._is_terminal:
             return f"{ts} "
         second = ts[:_TO_SECONDS]
         if second not in self._seconds:
-            local = datetime.fromisoformat(f"{second}+00:00").astimezone()
-            self._seconds = {second: f"{local:%Y-%m-%d %H:%M:%S}"}
+            self._seconds = {second: local_time(f"{second}Z")}
         text = f"{self._seconds[second]}{ts[_TO_SECONDS:_TO_MILLISECONDS]} "
         return f"{_DIM}{text}{_RESET}" if self._color else text

@@ -158,7 +158,7 @@ class Joiner:
             yield from self._end(next(iter(self._open)))
 
     def _said(self, channel: tuple[str, str], text: str, line: Line, offset: int) -> Iterator[Block]:
-        micros = _micros(line.ts)
+        micros = None if line.ts is None else instant_micros(line.ts)
         there = self._open.get(channel)
         if there is not None and _has_paused(there.micros, micros):
             yield from self._end(channel)
@@ -202,13 +202,6 @@ class Joiner:
         there = self._open.pop(channel, None)
         if there is not None and there.block.title:
             yield _named(there.block)
-
-
-def _micros(ts: str | None) -> int | None:
-    try:
-        return None if ts is None else instant_micros(ts)
-    except (ValueError, TypeError):  # of a record that is not ours
-        return None
 
 
 def _said(message: str) -> tuple[str, str]:
