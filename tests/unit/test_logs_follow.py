@@ -13,6 +13,7 @@ import pytest
 from tests.records import said, started
 from tests.support import wait_until
 
+from runcept.logs.encoder import Encoder
 from runcept.logs.reader import Line, follow
 
 
@@ -224,3 +225,17 @@ def test_whoever_follows_is_asked_after_each_look(log: Path) -> None:
     append(log, said(range(1, 3000)))
     assert list(lines) == []
     assert len(asked) > 3
+
+
+def test_whoever_is_behind_reads_up_to_until_though_the_time_is_up(log: Path) -> None:
+    """A slow terminal: the clock alone does not end it while lines in time are unread."""
+    start = round((time.time() - 100) * 1e6)
+    encoder = Encoder()
+    append(log, encoder.feed(0, start, b"line 0\n"))
+    lines = follow({"web": str(log)}, until=start / 1e6 + 50)
+    got = [next(lines)]
+    for second in range(1, 100):
+        append(log, encoder.feed(0, start + second * 1_000_000, b"line %d\n" % second * 200))
+    got += lines
+    assert len(got) == 1 + 50 * 200
+    assert got[-1].message == "line 50"

@@ -97,18 +97,26 @@ def _follow(
             tails.append(Tail(process, path, ends[process], run))
             stack.callback(tails[-1].close)
         yield from page.lines
+        is_late = False
         for lines in looks(tails):
             yield from (line for line in lines if _is_followed(line, query))
             is_stopped = stop()
-            if _is_over(query) or (is_stopped and not lines):
+            if (is_stopped and not lines) or (is_late and _has_passed(lines, query)):
                 return
             if not lines:
                 time.sleep(_POLL_SECONDS)
+            is_late = _is_late(query)  # before the next look: what is not there by then is stamped later
 
 
-def _is_over(query: Query) -> bool:
-    """Whether no line can come any more that is stamped in time."""
+def _is_late(query: Query) -> bool:
+    """Whether every line that is stamped in time is in its file by now."""
     return query.until is not None and (_ts(time.time() - _LATE_SECONDS) or "") > query.until
+
+
+def _has_passed(lines: list[Line], query: Query) -> bool:
+    """Whether no line in time is behind those of a look."""
+    oldest = next((line.ts for line in lines if line.ts is not None), None)
+    return not lines or (oldest is not None and query.until is not None and oldest > query.until)
 
 
 def _is_followed(line: Line, query: Query) -> bool:
