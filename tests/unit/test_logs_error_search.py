@@ -44,6 +44,7 @@ def _blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     """Reads so small that every error is in many of them, and ordinary ones."""
     monkeypatch.setattr(files_module, "_FIRST_BLOCK", request.param)
     monkeypatch.setattr(files_module, "_BLOCK", request.param)
+    monkeypatch.setattr(search_module, "_CHUNK", request.param)
 
 
 @pytest.mark.usefixtures("_blocks")
@@ -102,7 +103,7 @@ def test_one_run_can_be_searched_alone(log: Path) -> None:
 
 def test_what_is_before_the_wanted_run_is_not_read(log: Path) -> None:
     """The last run of a large log is searched as fast as a small log."""
-    log.write_bytes(started(1) + said(range(1, 9000), "GET /") + started(2, 9000) + records("ERROR a\n", 9001))
+    log.write_bytes(started(1) + records("GET /\n" * 150_000, 1) + started(2, 9000) + records("ERROR a\n", 9001))
     (searched,) = find_errors({"web": str(log)}, run="last").searched
     assert searched.complete
     assert searched.bytes < log.stat().st_size / 4
@@ -152,6 +153,20 @@ def test_text_of_old_is_searched_too(log: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("lines_before", [0, 3_000, 4_000, 5_000, 9_000])
+def test_an_error_is_one_however_deep_its_calls_are(log: Path, lines_before: int) -> None:
+    """Two functions that call each other are no repeated frame that Python folds: 148 KB for a traceback."""
+    frame = '  File "/srv/app.py", line {}, in {}\n    return {}(number)\n'
+    frames = "".join(frame.format(1, "even", "odd") + frame.format(4, "odd", "even") for _ in range(500))
+    text = f"Traceback (most recent call last):\n{frames}RecursionError: maximum recursion depth exceeded\n"
+    before = "GET /items/1 200 in 1 ms, which is said at some length so that lines are as long as those of others\n"
+    log.write_bytes(records(before * lines_before, 1) + records(text, 2) + records("GET /\n" * 20, 3) * 400)
+    (error,) = find_errors({"web": str(log)}).errors
+    assert (error.title, error.count) == ("RecursionError", 1)
+    assert error.lines[0] == "Traceback (most recent call last):"
+    assert error.lines[-1] == "RecursionError: maximum recursion depth exceeded"
+
+
 def test_it_is_told_how_far_a_log_was_searched(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No further than is quick: a number of bytes, or of lines that had to be read; what is older is left."""
     log.write_bytes(
@@ -159,6 +174,7 @@ def test_it_is_told_how_far_a_log_was_searched(log: Path, monkeypatch: pytest.Mo
     )
     web = {"web": str(log)}
     assert [item.message for item in find_errors(web).errors] == ["new", "old"]
+    monkeypatch.setattr(search_module, "_CHUNK", 1)
     monkeypatch.setattr(search_module, "_REACH", 100_000)
     page = find_errors(web)
     assert told(page) == [("ERROR", 1, 5)]

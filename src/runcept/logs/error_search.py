@@ -1,7 +1,7 @@
 """Looks for errors in log files, from the end backwards: fast over what has none, and not further than is quick.
 
-Blocks of a file in which no word of an error stands are passed by. In others, the lines with such a word are read, the
-few before them, and those behind them as long as they may belong to an error.
+Chunks of a file in which no word of an error stands are passed by. In others, the lines with such a word are read, the
+few before them, and those behind them as long as they may belong to an error, a mebibyte at most.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ _REACH = 128 << 20  # bytes of each log that are looked through
 _DECODED = 100_000  # lines of each log that are read
 _LOOK_BACK = 64 << 20  # bytes before that in which the start of the run is looked for
 _BEFORE = 8  # lines: an error may begin so many before the first word that tells it
-_ASIDE = 64 << 10  # bytes of the neighbours of a block in which its first and last errors are completed
+_CHUNK = 2 << 20  # bytes that are looked through at once
+_ASIDE = 1 << 20  # bytes of its neighbours in which its first and last errors are completed
+_STAMPED = 64 << 10  # bytes in which a line with an instant is, where there is one
 _NEAR = 4 << 10  # bytes of the next block in which the word may stand that tells an error at the end of this one
 _SIZE = 64 << 10  # characters of all lines of an answer
 
@@ -99,25 +101,25 @@ class _Search:
 
     def through(self, path: str) -> None:
         """Look through the log at `path`."""
-        blocks = self._blocks(path)
+        chunks = _joined(self._blocks(path))
         older: deque[tuple[bytes, bool]] = deque()
         newer = b""
         while True:
             while sum(len(each) for each, _ in itertools.islice(older, 1, None)) < _ASIDE:
-                if (following := next(blocks, None)) is None:
+                if (following := next(chunks, None)) is None:
                     break
                 older.append(following)
             if not older:
                 return
-            block, is_in_time = older.popleft()
+            chunk, is_in_time = older.popleft()
             if not is_in_time or self._bytes >= _REACH or self._decoded >= _DECODED:
                 self._complete = not is_in_time
-                self._look_back(each for each, _ in itertools.chain([(block, False)], older, blocks))
+                self._look_back(each for each, _ in itertools.chain([(chunk, False)], older, chunks))
                 return
-            self._look([each for each, _ in older], block, newer)
+            self._look([each for each, _ in older], chunk, newer)
             if self._stopped:
                 return
-            newer = block[:_ASIDE] + newer[: max(0, _ASIDE - len(block))]
+            newer = chunk[:_ASIDE] + newer[: max(0, _ASIDE - len(chunk))]
 
     def items(self) -> list[ErrorItem]:
         """What was found, newest first."""
@@ -146,20 +148,17 @@ class _Search:
         high = file.size if until is None else file.first_at(until, later=True)
         return (0 if since is None else min(file.first_at(since), high)), high
 
-    def _look(self, older: list[bytes], block: bytes, newer: bytes) -> None:
-        """Take the errors that begin in `block`; they may go on in `newer`, and those of `older` in it."""
-        self._bytes += len(block)
-        self._since = next(filter(None, map(raw_ts, block[:_ASIDE].split(b"\n"))), self._since)
+    def _look(self, older: list[bytes], chunk: bytes, newer: bytes) -> None:
+        """Take the errors that begin in `chunk`; they may go on in `newer`, and those of `older` in it."""
+        self._bytes += len(chunk)
+        self._since = next(filter(None, map(raw_ts, chunk[:_STAMPED].split(b"\n"))), self._since)
         errors: list[Block] = []
-        if _has_any(block) or _has_any(newer[:_NEAR]):
+        if _has_any(chunk) or _has_any(newer[:_NEAR]):
             before = _last_lines(b"".join(reversed(older)))
             after = newer if len(newer) < _ASIDE else newer[: newer.rfind(b"\n") + 1]
-            errors = [*self._joined(before + block + after)]
-            for each in errors:
-                each.offset -= len(before)
-            errors = [each for each in errors if 0 <= each.offset < len(block)]
+            errors = [*self._errors(before + chunk + after, len(before), len(before) + len(chunk))]
             errors.sort(key=lambda each: each.offset, reverse=True)
-        for start, is_start, run in _runs(block):
+        for start, is_start, run in _runs(chunk):
             while errors and errors[0].offset > start:
                 self._add(errors.pop(0))
             self._are_of(run, is_start=is_start)
@@ -168,11 +167,18 @@ class _Search:
         for each in errors:
             self._add(each)
 
-    def _joined(self, text: bytes) -> Iterator[Block]:
-        """The blocks of the lines that may belong to one; their offsets are those in `text`."""
+    def _errors(self, text: bytes, low: int, high: int) -> Iterator[Block]:
+        """The errors that begin between two places of the text, with their offsets from the first of them."""
         joiner = Joiner()
         at = 0
-        for candidate in _candidates(text):
+
+        def begun_there(blocks: Iterator[Block]) -> Iterator[Block]:
+            for block in blocks:
+                if low <= block.offset < high:
+                    block.offset -= low
+                    yield block
+
+        for candidate in _candidates(text, high + _NEAR):
             if candidate < at:
                 continue
             if not joiner.waits:
@@ -181,9 +187,9 @@ class _Search:
                 end = text.find(b"\n", at)
                 end = len(text) if end < 0 else end
                 self._decoded += 1
-                yield from joiner.feed(parse(text[at:end], self.process), at)
+                yield from begun_there(joiner.feed(parse(text[at:end], self.process), at))
                 at = end + 1
-        yield from joiner.finish()
+        yield from begun_there(joiner.finish())
 
     def _add(self, block: Block) -> None:
         query = self._query
@@ -222,15 +228,29 @@ def _ended(block: bytes) -> bytes:
     return block if block.endswith(b"\n") else block + b"\n"
 
 
+def _joined(blocks: Iterator[tuple[bytes, bool]]) -> Iterator[tuple[bytes, bool]]:
+    """Larger ones: neighbours that are alike, together."""
+    for is_in_time, alike in itertools.groupby(blocks, key=lambda each: each[1]):
+        while parts := [*_taken(alike)]:
+            yield b"".join(reversed(parts)), is_in_time
+
+
+def _taken(blocks: Iterator[tuple[bytes, bool]]) -> Iterator[bytes]:
+    size = 0
+    while size < _CHUNK and (block := next(blocks, None)) is not None:
+        size += len(block[0])
+        yield block[0]
+
+
 def _has_any(block: bytes) -> bool:
     return any(block.rfind(needle) >= 0 for needle in NEEDLES)  # several times as fast as find
 
 
-def _candidates(text: bytes) -> list[int]:
-    """The first bytes of the lines in which a word of an error stands."""
+def _candidates(text: bytes, end: int) -> list[int]:
+    """The first bytes of the lines in which a word of an error stands before `end`."""
     starts = set()
     for needle in NEEDLES:
-        at = text.rfind(needle)
+        at = text.rfind(needle, 0, end)
         while at >= 0:
             start = text.rfind(b"\n", 0, at) + 1
             starts.add(start)
@@ -247,7 +267,7 @@ def _lines_before(text: bytes, start: int) -> int:
 
 
 def _last_lines(text: bytes) -> bytes:
-    """As many whole lines as there is room for beside a block."""
+    """As many whole lines as there is room for beside a chunk."""
     return text if len(text) <= _ASIDE else text[text.find(b"\n", len(text) - _ASIDE) + 1 :]
 
 
