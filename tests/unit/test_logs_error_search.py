@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,9 @@ from tests.records import AT, said, started
 from runcept.logs import error_search as search_module
 from runcept.logs import files as files_module
 from runcept.logs.encoder import Encoder
+from runcept.logs.error_grammar import opening
 from runcept.logs.error_search import ErrorPage, find_errors
+from runcept.logs.level import SEVERE
 
 CRASHES = Path(__file__).parents[1] / "crashes"
 
@@ -135,6 +138,31 @@ def test_several_logs_are_one_answer(tmp_path: Path) -> None:
     page = find_errors({name: str(tmp_path / name) for name in ("a", "b", "missing")})
     assert [(item.process, item.message) for item in page.errors] == [("a", "y"), ("b", "x"), ("a", "x")]
     assert [each.process for each in page.searched] == ["a", "b", "missing"]
+
+
+PLACES = [
+    *("{} no tea", "2026-11-22 {}: no tea", "a|{}|b", "[{}] no tea", "<{}> no tea", "\t{}\tno tea", "({}) no tea"),
+    *("level={} msg=x", 'lvl="{}" msg=x', "severity={}", "no {}: tea"),
+    *('"level":"{}"', '"severity": "{}"', '"a":{"level":"{}"}', '"log.level":"{}","a":1'),
+    *('"level":50,"a":"tea"', '"level": 60,"a":"tea"'),
+]
+
+
+def test_every_line_that_says_it_is_severe_is_found(log: Path) -> None:
+    """Alone in a log: of what is read only because a word of an error stands there, no word is missing."""
+    count = 0
+    for place, word in itertools.product(PLACES, sorted(SEVERE)):
+        for written in {word, word.upper(), word.capitalize()}:
+            for shown in (written, f"\x1b[31m{written}\x1b[0m"):
+                text = place.replace("{}", shown)
+                text = f"{{{text}}}" if text.startswith('"') else text
+                if shown != written and text.startswith("{"):
+                    continue
+                log.write_bytes(records(f"{text}\n", 1))
+                is_severe = opening(text.replace("\x1b[31m", "").replace("\x1b[0m", "")) is not None
+                assert len(find_errors({"web": str(log)}).errors) == is_severe, text
+                count += is_severe
+    assert count > 500
 
 
 @pytest.mark.usefixtures("_blocks")
