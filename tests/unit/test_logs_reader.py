@@ -12,6 +12,7 @@ from tests.records import AT, said, started
 
 from runcept.errors import CursorInvalid, LogNotReadable, PatternInvalid
 from runcept.logs import files as files_module
+from runcept.logs.encoder import Encoder
 from runcept.logs.reader import LogPage, read
 
 
@@ -85,6 +86,15 @@ def test_grep_finds_what_the_expression_finds(log: Path, pattern: str) -> None:
     expected = [text for text in messages(read({"web": str(log)}, lines=None)) if re.search(pattern, text)]
     assert messages(read({"web": str(log)}, lines=None, grep=pattern)) == expected
     assert messages(read({"web": str(log)}, lines=2, grep=pattern)) == expected[-2:]
+
+
+def test_grep_looks_through_colours(log: Path) -> None:
+    """What is searched is what is seen, without escapes; what is shown is as it was written."""
+    written = ["GET \x1b[32m/index\x1b[0m.html\r", "GET /index.html", "GET /ind\x1b]8;;http://a\x07ex.html\x1b[K"]
+    log.write_bytes(b"".join(Encoder().feed(0, AT + n, f"{text}\n".encode()) for n, text in enumerate(written)))
+    for pattern in ("GET /index.html$", r"^GET .*l$", r"\bGET"):
+        assert messages(read({"web": str(log)}, grep=pattern)) == written
+    assert messages(read({"web": str(log)}, grep=r"\[32m")) == []
 
 
 def test_one_stream_can_be_read_alone(log: Path) -> None:

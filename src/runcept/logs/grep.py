@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from itertools import accumulate
 
+from runcept.logs.plain import plain
 from runcept.logs.record import messages
 
 __all__ = ["Grep", "lines_with", "needed_texts"]
@@ -20,6 +21,7 @@ _RARE = 8  # times in them: where there are more, to find each line takes longer
 _QUANTIFIER = re.compile(r"[*?+]|\{(?:\d+(?:,\d*)?|,\d*)\}")
 _ODD_CASES = "iks"
 """Letters that, where case does not count, are also found as one that is not ASCII (U+0130, U+0131, U+212A, U+017F)."""
+_ESCAPES = (b"\\u001b", b"\\u001B", b"\x1b")
 _TOKEN = re.compile(
     r"""(?P<simple>\\[dDwWsSbBAZ] | [.^$])   # one character of a kind, or a place
       | \\(?P<escaped>[^0-9A-Za-z])          # a character that the backslash makes plain
@@ -42,7 +44,7 @@ class Grep:
 
     def spans(self, block: bytes) -> list[tuple[int, int]]:
         """Where the lines are in which it may be found, the last one first. Whether it is, parsing them tells."""
-        if self._needed:
+        if self._needed and not _has_escapes(block):
             text = block.lower() if self._caseless else block
             possible = [runs for runs in self._needed if all(text.rfind(run) >= 0 for run in runs)]  # find is slower
             if not possible:
@@ -51,12 +53,17 @@ class Grep:
             if sum(count for count, _ in rarest) <= _RARE:
                 return lines_with(text, tuple(run for _, run in rarest))
         texts = messages(block)
-        found = None if texts is None else [number for number, text in enumerate(texts) if self._search(text)]
+        found = None if texts is None else [number for number, text in enumerate(texts) if self._search(plain(text))]
         if found == []:
             return []
         starts = [0, *accumulate(len(line) + 1 for line in block.removesuffix(b"\n").split(b"\n"))]
         numbers = range(len(starts) - 1) if found is None else found
         return [(starts[number], starts[number + 1] - 1) for number in reversed(numbers)]
+
+
+def _has_escapes(block: bytes) -> bool:
+    """Whether there may be some within a text that is looked for: nobody sees them."""
+    return any(block.rfind(escape) >= 0 for escape in _ESCAPES)
 
 
 def lines_with(block: bytes, needles: tuple[bytes, ...]) -> list[tuple[int, int]]:

@@ -51,9 +51,10 @@ def read(
     """The newest `lines` (None: all) of the logs at `paths`, by process, that pass every filter.
 
     `since` and `until` are epoch seconds or text for `parse_when`, both inclusive; `grep` is searched for in each
-    message; `stream` is stdout, stderr, runcept, or OUTPUT for the first two; `run` is a number or "last"; `after` is
-    a cursor. With `reach`, only about so many of the newest bytes of each log are searched. Whoever does not need the
-    run of each line says so with `tell_runs`: the record that tells it may be 64 MiB before the line.
+    message without its ANSI escapes; `stream` is stdout, stderr, runcept, or OUTPUT for the first two; `run` is a
+    number or "last"; `after` is a cursor. With `reach`, only about so many of the newest bytes of each log are
+    searched. Whoever does not need the run of each line says so with `tell_runs`: the record that tells it may be
+    64 MiB before the line.
     Raises InstantUnclear, PatternInvalid, CursorInvalid.
     """
     query = query_of(

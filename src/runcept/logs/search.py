@@ -9,6 +9,7 @@ import msgspec
 
 from runcept.logs.files import LogFile, Position, chain
 from runcept.logs.grep import Grep, lines_with
+from runcept.logs.plain import plain
 from runcept.logs.record import (
     CONTINUED_MARK,
     LIFECYCLE,
@@ -38,7 +39,7 @@ class Query(msgspec.Struct, frozen=True):
     until: str | None = None
     """Stamped then or earlier."""
     grep: re.Pattern[str] | None = None
-    """Found in the message."""
+    """Found in the message as it is seen (`plain`)."""
     stream: str | None = None
     """stdout, stderr, runcept, or OUTPUT."""
     run: int | str | None = None
@@ -54,7 +55,7 @@ class Query(msgspec.Struct, frozen=True):
             self._is_of_stream(line)
             and (self.since is None or line.ts is None or line.ts >= self.since)
             and (self.until is None or line.ts is None or line.ts <= self.until)
-            and (self.grep is None or self.grep.search(line.message) is not None)
+            and (self.grep is None or self.grep.search(plain(line.message)) is not None)
         )
 
     def _is_of_stream(self, line: Line) -> bool:
