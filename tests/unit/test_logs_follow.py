@@ -13,6 +13,7 @@ import pytest
 from tests.records import said, started
 from tests.support import wait_until
 
+from runcept.logs import files as files_module
 from runcept.logs.encoder import Encoder
 from runcept.logs.reader import Line, follow
 
@@ -153,6 +154,50 @@ def test_a_replaced_file_is_read_to_its_end_first(log: Path, followed: Callable[
         append(log, said([number + 2]))
         follower.settle()
     assert follower.messages() == [f"line {n}" for n in range(1, 32)]
+
+
+def test_a_copy_in_the_place_of_a_log_is_gone_on_with(log: Path, followed: Callable[..., Follower]) -> None:
+    """As editors leave it behind: it begins as the file did that was read, and what is new is at its end."""
+    append(log, said(range(1, 9)))
+    follower = followed()
+    shutil.copy(log, f"{log}.copy")
+    os.rename(f"{log}.copy", log)
+    append(log, said([9]))
+    follower.settle()
+    assert follower.messages() == [f"line {n}" for n in range(1, 10)]
+
+
+def test_whoever_is_far_behind_holds_no_more_than_two_files(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compressed ones are unpacked once, when their turn comes, and the directory is not read for each."""
+    append(log, said([0]))
+    lines = follow({"web": str(log)}, stop=lambda: True)
+    got = [next(lines)]
+    files = 60
+    for number in range(1, files):
+        packed = Path(f"{log}.{files - number}.gz")
+        packed.write_bytes(gzip.compress(log.read_bytes() if number == 1 else said([number - 1])))
+    log.unlink()
+    append(log, said([files - 1]))
+    opened = len(os.listdir("/proc/self/fd"))
+    calls = {"_unpacked": 0, "rotated": 0}
+
+    def counted(name: str) -> Callable[..., Any]:
+        real = getattr(files_module, name)
+
+        def count(*arguments: Any) -> Any:
+            calls[name] += 1
+            return real(*arguments)
+
+        return count
+
+    for name in calls:
+        monkeypatch.setattr(files_module, name, counted(name))
+    for line in lines:
+        got.append(line)
+        assert len(os.listdir("/proc/self/fd")) <= opened + 4
+    assert [line.message for line in got] == [f"line {n}" for n in range(files)]
+    assert calls["_unpacked"] < files
+    assert calls["rotated"] < 3 * files
 
 
 def test_a_truncated_log_is_read_from_its_new_beginning(log: Path, followed: Callable[..., Follower]) -> None:

@@ -161,6 +161,18 @@ def test_rotated_files_are_read_too(log: Path) -> None:
     assert messages(read(web))[-1] == "line 30"
 
 
+def test_a_directory_of_many_rotations_is_read_once_or_twice(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not for each of them."""
+    for number in range(1, 300):
+        log.with_name(f"web.jsonl.{number}").write_bytes(said([1000 - number]))
+    log.write_bytes(said([1000]))
+    looks = []
+    real = files_module.rotated
+    monkeypatch.setattr(files_module, "rotated", lambda path: looks.append(path) or real(path))
+    assert messages(read({"web": str(log)}, lines=None)) == [f"line {n}" for n in range(701, 1001)]
+    assert len(looks) <= 2
+
+
 def test_a_record_in_the_making_is_not_shown(log: Path) -> None:
     """Half a record is no line; text of old without a last newline is."""
     log.write_bytes(said([1]) + said([2])[:-20])

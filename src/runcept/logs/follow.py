@@ -38,7 +38,9 @@ class Tail:
         self._position = position
         self._run = run
         self._files: deque[LogFile] = deque()
-        """The one that is read, and those written after it."""
+        """The one that is read, and the one written after it, which is unpacked only when its turn comes."""
+        self._number = 0
+        """Of the name of the first, when it was looked for."""
         self._missed: list[Line] = []
         self._reopen()
 
@@ -50,6 +52,7 @@ class Tail:
             if len(self._files) > 1:
                 self._files.popleft().close()
                 self._position = self._files[0].position(0)
+                self._number = self._files[0].number
             elif not self._replaced():
                 return []
             elif lines := self._read():  # written between the last look and the replacement
@@ -95,13 +98,18 @@ class Tail:
         return not self._files or not os.path.samestat(status, self._files[-1].status)
 
     def _reopen(self) -> None:
-        files = files_from(self._path, self._position)
-        if files and not files[0].has(self._position):
+        files = deque(files_from(self._path, self._position, self._number))
+        if files:
+            self._number = files[0].number
+        if files and not files[0].begins_as(self._position):
             if self._position.length and (told := self._removed_before(files[0])):
                 self._missed.append(told)
             self._position = files[0].position(0)
+        elif files and self._files and files[0].is_packed and self._files[0].is_packed:  # and that is unpacked
+            files.popleft().close()
+            files.appendleft(self._files.popleft())
         self.close()
-        self._files.extend(files)
+        self._files = files
 
     def _removed_before(self, file: LogFile) -> Line | None:
         """What is missing between the file that was read to its end, and is open still, and the next one there is."""
