@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import re
 from pathlib import Path
 
 import pytest
+from tests.records import said, started
 from tests.unit.cli_stage import Stage, shop_stage
 
 
@@ -40,3 +43,36 @@ def test_no_part_of_a_record_does_anything_to_the_terminal(stage: Stage, argumen
     shown = re.sub(r"\x1b\[[0-9;]*m", "", said.out)
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f]|pwned", shown)
     assert "number 5" in shown or "6" in shown
+
+
+def test_all_lines_can_be_had_with_those_filters(stage: Stage) -> None:
+    """`-n all`: merged by time, through the rotations, of some time, run or words; in a pipe and as JSON."""
+    logs = stage.cwd / ".runcept" / "logs"
+    (logs / "web.jsonl.2.gz").write_bytes(gzip.compress(started(1) + said(range(0, 500, 2), "a")))
+    (logs / "web.jsonl.1").write_bytes(said(range(500, 1000, 2), "a") + started(2, 1000))
+    write(stage, said(range(1001, 1200, 2), "a") + started(3, 1200) + said(range(1201, 1300, 2), "a"))
+    write(stage, said(range(1, 1200, 2), "b"), "worker")
+
+    def numbers(*arguments: str) -> list[int]:
+        words = stage.run("logs", "-n", "all", "--stream", "stdout", *arguments).out.splitlines()
+        return [int(line.split()[-1]) for line in words]
+
+    assert numbers() == sorted([*range(0, 1000, 2), *range(1001, 1200, 2), *range(1201, 1300, 2), *range(1, 1200, 2)])
+    assert numbers("web", "--run", "2") == [*range(1001, 1200, 2)]
+    assert numbers("web", "--run", "last") == [*range(1201, 1300, 2)]
+    assert numbers("web", "--grep", "7$") == [n for n in (*range(1001, 1200, 2), *range(1201, 1300, 2)) if n % 10 == 7]
+    since, until = "2026-11-22T08:16:30Z", "2026-11-22T08:16:50Z"  # 990 and 1010 seconds after AT
+    assert numbers("web", "--since", since, "--until", until) == [990, 992, 994, 996, 998, *range(1001, 1011, 2)]
+    assert numbers("web", "--since", since, "--run", "1") == [990, 992, 994, 996, 998]
+    document = stage.run("--json", "logs", "-n", "all", "worker").json
+    assert len(document["lines"]) == 600
+    assert stage.run("daemon", "logs", "-n", "all").status == 0
+
+
+def test_what_is_followed_as_json_is_one_object_a_line_on_a_terminal_too(stage: Stage) -> None:
+    """Only a document is laid out for eyes."""
+    write(stage, started(1) + said(range(3)))
+    stage.terminal = True
+    lines = stage.run("--json", "logs", "web", "-f", "-n", "2", "--until", "2026-11-22T09:00:00Z").out.splitlines()
+    assert [json.loads(line)["message"] for line in lines] == ["line 1", "line 2"]
+    assert stage.run("--json", "logs", "web", "-n", "2").out.startswith("{\n  ")

@@ -5,6 +5,7 @@ import os
 import shutil
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from tests.records import said, started
 from tests.support import wait_until
 
 from runcept.logs import files as files_module
+from runcept.logs import search as search_module
 from runcept.logs.encoder import Encoder
 from runcept.logs.reader import Line, follow
 
@@ -222,6 +224,30 @@ def test_records_that_a_writer_took_back_do_not_bring_all_again(log: Path, follo
     append(log, said([49, 50]))
     follower.settle()
     assert follower.messages() == ["line 49", "line 49", "line 50"]
+
+
+def test_one_run_is_followed_however_far_back_it_began(
+    log: Path, followed: Callable[..., Follower], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run is asked for, so that its start is looked for however long that takes."""
+    monkeypatch.setattr(search_module, "_LOOK_BACK", 1000)
+    append(log, started(7) + said(range(1, 5000)))
+    follower = followed(run=7, lines=2)
+    append(log, said([5000]))
+    follower.settle()
+    assert follower.messages() == ["line 4998", "line 4999", "line 5000"]
+
+
+def test_a_whole_log_is_read_forwards(log: Path) -> None:
+    """However large it is, little of it is held at once."""
+    append(log, started(1) + said(range(30_000), "x" * 300))
+    lines = follow({"web": str(log)}, lines=None, stop=lambda: True)
+    tracemalloc.start()
+    try:
+        assert sum(1 for _ in lines) == 30_001
+        assert tracemalloc.get_traced_memory()[1] < 2_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_several_logs_are_followed_at_once(log: Path, followed: Callable[..., Follower]) -> None:

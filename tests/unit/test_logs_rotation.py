@@ -18,6 +18,7 @@ from runcept.logs.follow import Tail
 from runcept.logs.reader import follow, read
 from runcept.logs.record import content
 from runcept.logs.rotation import Rotation, remove, rotated
+from runcept.logs.search import Query, Sieve
 from runcept.logs.testing import SpoolFeeder
 from runcept.logs.writer import LogWriter
 
@@ -163,7 +164,7 @@ def test_a_new_file_tells_the_run_that_goes_on_in_it(stage: Stage) -> None:
 
 def test_a_follower_learns_the_run_from_a_file_that_goes_on_with_it(stage: Stage, writer: LogWriter) -> None:
     """Also one that was there before the log was."""
-    tail = Tail("web", str(stage.log), Position(), None)
+    tail = Tail("web", str(stage.log), Position(), None, Sieve(Query()))
     assert tail.poll() == []
     stage.write(writer, 3)
     assert [line.run for line in tail.poll()] == [1, 1, 1, 1]

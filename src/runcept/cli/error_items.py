@@ -6,6 +6,7 @@ everything that the digest has, without escapes.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -18,9 +19,10 @@ from runcept.logs.digest import ErrorItem
 from runcept.logs.error_search import ErrorPage, Searched, find_errors
 from runcept.units import format_size
 
-__all__ = ["print_errors"]
+__all__ = ["ERRORS", "print_errors"]
 
-_ITEMS = 10
+ERRORS = 10
+"""So many are shown unless another number is asked for."""
 _LINES = 8  # of an error on a terminal, from its beginning and from its end
 _HEADLINE = 240  # characters
 _NAMES = 5  # processes that are named in a sentence
@@ -30,9 +32,9 @@ _RED, _DIM = "1;31", "2"
 def print_errors(
     invocation: Invocation, project: str, chosen: Mapping[str, str], *, lines: int | None, **choice: Any
 ) -> None:
-    """The newest errors of the chosen logs, at most `lines` of them, or ten; the rest of `choice` are filters."""
+    """The newest errors of the chosen logs, at most `lines` of them, or all; the rest of `choice` are filters."""
     with log_files.reading(project):
-        page = find_errors(chosen, items=_ITEMS if lines is None else lines, **choice)
+        page = find_errors(chosen, items=sys.maxsize if lines is None else lines, **choice)
     if invocation.options.json:
         invocation.print_json(page)
         return

@@ -18,7 +18,7 @@ from runcept.errors import LogNotReadable
 from runcept.logs.record import TS_PREFIX, raw_ts
 from runcept.logs.rotation import PACKED, rotated
 
-__all__ = ["LogFile", "Position", "chain", "files_from"]
+__all__ = ["LogFile", "Position", "beginning", "chain", "files_from"]
 
 _HEAD = 104  # bytes: in them is where a file that was begun by rotation goes on, which no other file of the log has
 _HEAD_PACKED = 4 << 10  # bytes: so many are unpacked to have it
@@ -212,6 +212,16 @@ def chain(path: str) -> Iterator[LogFile]:
         with file:
             if file.size:
                 yield file
+
+
+def beginning(path: str, since: str | None) -> Position:
+    """The place of the first line that was stamped at `since` or later; None: of the first line there is."""
+    if since is None:
+        return Position()
+    for file in chain(path):
+        if (offset := file.first_at(since)) > 0:
+            return file.position(offset)
+    return Position()
 
 
 def files_from(path: str, position: Position, number: int = 0) -> list[LogFile]:

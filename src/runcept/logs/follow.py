@@ -16,6 +16,7 @@ import msgspec
 from runcept.logs.files import LogFile, Position, files_from
 from runcept.logs.grep import lines_with
 from runcept.logs.record import LIFECYCLE, LIFECYCLE_MARK, RUN_EVENTS, Line, content, parse
+from runcept.logs.search import Sieve
 
 __all__ = ["REMOVED", "Tail", "looks", "merged"]
 
@@ -26,17 +27,18 @@ _ENDS = ("exited", "failed")
 
 
 class Tail:
-    """Gives each line once, in order, from a place in a log on. Every record is whole when it is given.
+    """Gives the lines from a place in a log on once, in order, less what is sifted out. Every record is whole by then.
 
     A file that was replaced is read to its end before the next one. One that was truncated is taken up where it ends
     now if it still begins as before (a writer that takes records back writes them again), else at its beginning.
     """
 
-    def __init__(self, process: str, path: str, position: Position, run: int | None) -> None:
+    def __init__(self, process: str, path: str, position: Position, run: int | None, sieve: Sieve) -> None:
         self._process = process
         self._path = path
         self._position = position
         self._run = run
+        self._sieve = sieve
         self._files: deque[LogFile] = deque()
         """The one that is read, and the one written after it, which is unpacked only when its turn comes."""
         self._number = 0
@@ -80,8 +82,17 @@ class Tail:
             self._position = file.position(file.size if kept else 0)
         for offset, block in file.forward(self._position.offset):
             self._position = file.position(offset + len(block))
-            return [self._line(raw) for raw in block.removesuffix(b"\n").split(b"\n")]
+            return [*map(self._line, self._sifted(block))]
         return []
+
+    def _sifted(self, block: bytes) -> list[bytes]:
+        """The lines that may be wanted, and the last one, which tells how far we are."""
+        spans = self._sieve.spans(block)
+        if spans is None:
+            return block.removesuffix(b"\n").split(b"\n")
+        stop = len(block.removesuffix(b"\n"))
+        last = (block.rfind(b"\n", 0, stop) + 1, stop)
+        return [block[slice(*span)] for span in sorted({*spans, last})]
 
     def _line(self, raw: bytes) -> Line:
         line = parse(raw, self._process, self._run)

@@ -18,10 +18,12 @@ from runcept.logs.record import (
     STARTED_MARK,
     STREAMS,
     Line,
+    instant_micros,
+    instant_text,
     parse,
 )
 
-__all__ = ["OUTPUT", "Query", "current_run", "newest"]
+__all__ = ["OUTPUT", "Query", "Sieve", "current_run", "newest"]
 
 OUTPUT = "output"
 """Both streams of the process."""
@@ -48,6 +50,8 @@ class Query(msgspec.Struct, frozen=True):
     """Among so many of the newest bytes, rounded up to a block."""
     tells_runs: bool = True
     """Whether the run of each line is looked for; where not, it may be null."""
+    far: bool = False
+    """However far back the run began."""
 
     def wants(self, line: Line) -> bool:
         """Whether a line is wanted, its run and the number of lines apart."""
@@ -78,10 +82,30 @@ def newest(process: str, path: str, query: Query, after: Position | None = None)
     return search.result(), end or Position()
 
 
-def current_run(process: str, path: str) -> int | None:
-    """The run that the end of the log belongs to, where its start is not too far back."""
-    lines, _ = newest(process, path, Query(lines=1))
+def current_run(process: str, path: str, *, far: bool = False, before: str | None = None) -> int | None:
+    """The run that the end of the log belongs to, or the last line stamped before an instant.
+
+    None where its start is too far back; with `far` it is looked for wherever it is.
+    """
+    until = None if before is None else instant_text(instant_micros(before) - 1)
+    lines, _ = newest(process, path, Query(lines=1, until=until, far=far))
     return lines[0].run if lines else None
+
+
+class Sieve:
+    """What of a block need not be looked at for a query."""
+
+    def __init__(self, query: Query) -> None:
+        self._grep = None if query.grep is None else Grep(query.grep)
+        self._stream = query.stream
+
+    def spans(self, block: bytes) -> list[tuple[int, int]] | None:
+        """Where lines are that may be wanted, or tell a run, the last one first; None: anywhere."""
+        if self._grep is not None:
+            return sorted({*self._grep.spans(block), *lines_with(block, (LIFECYCLE_MARK,))}, reverse=True)
+        if self._stream in (STREAMS[1], LIFECYCLE):  # lines of old formats count as stdout, and say so nowhere
+            return lines_with(block, (f'"stream":"{self._stream}"'.encode(), LIFECYCLE_MARK))
+        return None
 
 
 class _Search:
@@ -93,7 +117,7 @@ class _Search:
     def __init__(self, process: str, query: Query) -> None:
         self._process = process
         self._query = query
-        self._grep = None if query.grep is None else Grep(query.grep)
+        self._sieve = Sieve(query)
         self._found: list[Line] = []
         """The newest first."""
         self._settled = 0
@@ -129,7 +153,7 @@ class _Search:
         waiting = len(self._found) - self._settled if self._query.tells_runs else 0
         if self._query.run is not None:
             return self._past and not waiting
-        return not waiting or self._looked_back > _LOOK_BACK
+        return not waiting or (self._looked_back > _LOOK_BACK and not self._query.far)
 
     def result(self) -> list[Line]:
         """The lines found, oldest first."""
@@ -166,11 +190,8 @@ class _Search:
         """Where the lines are that may be wanted, or tell a run, the last one first."""
         if full:
             return lines_with(block, (LIFECYCLE_MARK,))
-        if self._grep is not None:
-            return sorted({*self._grep.spans(block), *lines_with(block, (LIFECYCLE_MARK,))}, reverse=True)
-        if self._query.stream in (STREAMS[1], LIFECYCLE):  # lines of old formats count as stdout, and say so nowhere
-            return lines_with(block, (f'"stream":"{self._query.stream}"'.encode(), LIFECYCLE_MARK))
-        return _all_lines(block)
+        found = self._sieve.spans(block)
+        return _all_lines(block) if found is None else found
 
     def _take(self, raw: bytes, *, full: bool) -> None:
         tells_run = STARTED_MARK in raw or CONTINUED_MARK in raw
