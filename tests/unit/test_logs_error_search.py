@@ -217,6 +217,24 @@ def test_it_is_told_how_far_a_log_was_searched(log: Path, monkeypatch: pytest.Mo
     assert not find_errors(web).searched[0].complete
 
 
+def test_several_logs_share_what_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty logs cost no more than one; what a quiet one leaves is for the others, and each has its newest errors."""
+    monkeypatch.setattr(search_module, "_CHUNK", 10_000)
+    monkeypatch.setattr(search_module, "_ASIDE", 10_000)
+    monkeypatch.setattr(search_module, "_DECODED", 4_000)
+    paths = {name: str(tmp_path / name) for name in ("a", "quiet", "b")}
+    for name, path in paths.items():
+        text = "GET /\n" if name == "quiet" else "".join(f"ERROR {name}\n" for _ in range(100))
+        Path(path).write_bytes(b"".join(records(text, n) for n in range(200)))
+    together = {each.process: each for each in find_errors(paths).searched}
+    alone = find_errors({"a": paths["a"]}).searched[0]
+    assert together["quiet"].complete
+    assert together["a"].bytes < alone.bytes / 2
+    assert together["a"].bytes < together["b"].bytes < alone.bytes
+    assert together["a"].bytes + together["b"].bytes < 1.5 * alone.bytes
+    assert {each.process for each in find_errors(paths).errors} == {"a", "b"}
+
+
 def _clean(number: int) -> str:
     return f"GET /items/{number} 200 in {number % 97} ms"
 

@@ -1,7 +1,7 @@
 """Looks for errors in log files, from the end backwards: fast over what has none, and not further than is quick.
 
 Chunks of a file in which no word of an error stands are passed by. In others, the lines with such a word are read, the
-few before them, and those behind them as long as they may belong to an error, a mebibyte at most.
+few before them, and those behind them as long as they may belong to an error, half a mebibyte at most.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from runcept.logs.search import Query
 __all__ = ["ErrorPage", "Searched", "find_errors"]
 
 _REACH = 128 << 20  # bytes of each log that are looked through
-_DECODED = 100_000  # lines of each log that are read
+_DECODED = 100_000  # lines of all logs together that are read
 _LOOK_BACK = 64 << 20  # bytes before that in which the start of the run is looked for
 _BEFORE = 8  # lines: an error may begin so many before the first word that tells it
-_CHUNK = 2 << 20  # bytes that are looked through at once
-_ASIDE = 1 << 20  # bytes of its neighbours in which its first and last errors are completed
+_CHUNK = 1 << 20  # bytes that are looked through at once
+_ASIDE = 512 << 10  # bytes of its neighbours in which its first and last errors are completed
 _STAMPED = 64 << 10  # bytes in which a line with an instant is, where there is one
 _NEAR = 4 << 10  # bytes of the next block in which the word may stand that tells an error at the end of this one
 _SIZE = 64 << 10  # characters of all lines of an answer
@@ -70,9 +70,13 @@ def find_errors(
     Raises InstantUnclear, PatternInvalid, LogNotReadable.
     """
     query = query_of(lines=None, since=since, until=until, grep=grep, stream=stream, run=run)
-    searches = [_Search(process, query) for process in paths]
-    for search in searches:
-        search.through(paths[search.process])
+    searches: list[_Search] = []
+    budget = _DECODED
+    for number, (process, path) in enumerate(paths.items()):  # a quiet log leaves its share to those behind it
+        search = _Search(process, query, budget // (len(paths) - number))
+        search.through(path)
+        budget = max(0, budget - search.decoded)
+        searches.append(search)
     errors, left_out = newest_first((item for each in searches for item in each.items()), items, size)
     beyond = sum(each.found.overflow for each in searches)
     left_out = LeftOut(left_out.errors + (beyond > 0), left_out.occurrences + beyond)
@@ -85,7 +89,7 @@ class _Search:
     The run of an error is known only when the record that tells it is met, further back.
     """
 
-    def __init__(self, process: str, query: Query) -> None:
+    def __init__(self, process: str, query: Query, budget: int) -> None:
         self.process = process
         self.found = Fold()
         self._query = query
@@ -93,7 +97,9 @@ class _Search:
         """Errors of which the run is not known yet."""
         self._bytes = 0
         self._since: str | None = None
-        self._decoded = 0
+        self._budget = budget
+        self.decoded = 0
+        """Lines that were read; at least those of the newest chunk, whatever the budget is."""
         self._complete = True
         self._stopped = False
         """The start of the run that is wanted was met."""
@@ -113,7 +119,7 @@ class _Search:
             if not older:
                 return
             chunk, is_in_time = older.popleft()
-            if not is_in_time or self._bytes >= _REACH or self._decoded >= _DECODED:
+            if not is_in_time or self._bytes >= _REACH or (self._bytes and self.decoded >= self._budget):
                 self._complete = not is_in_time
                 self._look_back(each for each, _ in itertools.chain([(chunk, False)], older, chunks))
                 return
@@ -187,7 +193,7 @@ class _Search:
             while at < len(text) and (at <= candidate or joiner.waits):
                 end = text.find(b"\n", at)
                 end = len(text) if end < 0 else end
-                self._decoded += 1
+                self.decoded += 1
                 yield from begun_there(joiner.feed(parse(text[at:end], self.process), at))
                 at = end + 1
         yield from begun_there(joiner.finish())
