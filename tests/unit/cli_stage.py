@@ -39,8 +39,13 @@ class Said:
     """What one command line came to."""
 
     status: int
-    out: str
+    data: bytes
     err: str
+
+    @property
+    def out(self) -> str:
+        """What is on stdout, as text."""
+        return self.data.decode("utf-8", "backslashreplace")
 
     @property
     def json(self) -> Any:
@@ -86,7 +91,7 @@ class Stage:
             status = run(arguments, surroundings)
             for stream in (out, err):
                 stream.seek(0)
-            return Said(status, out.buffer.read().decode(), err.buffer.read().decode())
+            return Said(status, out.buffer.read(), err.buffer.read().decode())
 
 
 def shop_stage(directory: Path) -> Stage:

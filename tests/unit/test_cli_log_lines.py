@@ -8,8 +8,10 @@ import re
 from pathlib import Path
 
 import pytest
-from tests.records import said, started
+from tests.records import AT, said, started
 from tests.unit.cli_stage import Stage, shop_stage
+
+from runcept.logs.encoder import Encoder
 
 
 @pytest.fixture
@@ -76,3 +78,24 @@ def test_what_is_followed_as_json_is_one_object_a_line_on_a_terminal_too(stage: 
     lines = stage.run("--json", "logs", "web", "-f", "-n", "2", "--until", "2026-11-22T09:00:00Z").out.splitlines()
     assert [json.loads(line)["message"] for line in lines] == ["line 1", "line 2"]
     assert stage.run("--json", "logs", "web", "-n", "2").out.startswith("{\n  ")
+
+
+def test_another_program_gets_what_the_process_wrote(stage: Stage) -> None:
+    """--no-prefix in a pipe: to the byte but for escapes, and a line that was split is one."""
+    long = json.dumps({"text": "x" * (5 << 19)})
+    odd = json.dumps({"text": "\x7f\u0085\u202e\u2028 ä"}, ensure_ascii=False)
+    lines = [long, odd, "10%\r20%\rdone\r", r"\x41 \\ \\n"]
+    written = "".join(f"{line}\n" for line in lines).encode() + b"\xff \\ \x80\n"
+    write(stage, started(1) + Encoder().feed(0, AT, b"\x1b[32m" + written) + said([1], stream=1))
+    logs = ["logs", "web", "--no-prefix", "--stream", "stdout"]
+    assert stage.run(*logs).data == written
+    assert stage.run(*logs, "-n", "all").data == written
+    first, second = stage.run(*logs, "-t", "-n", "2").data.splitlines()
+    assert first == b"2026-11-22T08:00:00.000000Z " + rb"\x41 \\ \\n"
+    assert second == b"2026-11-22T08:00:00.000000Z \xff \\ \x80"
+
+
+def test_the_beginning_of_a_line_is_shown_though_its_end_is_missing(stage: Stage) -> None:
+    """It has not come yet, or was not asked for."""
+    write(stage, Encoder().feed(0, AT, b"x" * (3 << 19)))
+    assert stage.run("logs", "web", "--no-prefix").out == "x" * (1 << 20) + "\n"

@@ -86,7 +86,8 @@ def logs(
         invocation.print_json(page)
         return
     for line in page.lines:
-        invocation.print(painter.text(line))
+        invocation.surroundings.stdout.buffer.write(painter.output(line))
+    invocation.surroundings.stdout.buffer.write(painter.rest())
 
 
 def _show_all(
@@ -101,11 +102,13 @@ def _show_all(
     """Show lines as they are read: until --until, or until nobody reads them; or until there are no more by now."""
     if not is_endless and choice["until"] is None:
         choice["until"] = time.time()  # whoever writes faster than we read would keep us for ever
+    stdout = invocation.surroundings.stdout.buffer
     for line in _followed(invocation, project, chosen, choice, is_endless=is_endless):
         if invocation.options.json:
             invocation.write_json(line)
         else:
-            invocation.print(painter.text(line))
+            stdout.write(painter.output(line))
+    stdout.write(painter.rest())
 
 
 def _followed(
