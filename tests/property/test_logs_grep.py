@@ -26,17 +26,26 @@ ATOMS = st.sampled_from(
         "(ab|c)",
         "(?:b)",
         "(?=a)",
+        "(a(bc|)|c)",
+        "((ab|bc)|c+)",
+        "(?!a)",
         r"\(",
         "{",
         "{2}x",
     ]
 )
 QUANTIFIERS = st.sampled_from(["", "", "", "*", "+", "?", "{2}", "{,2}", "{1,}", "{,}", "*?", "++", "{x}"])
-PATTERNS = st.lists(st.tuples(ATOMS, QUANTIFIERS).map("".join), min_size=1, max_size=6)
+PIECES = st.tuples(ATOMS, QUANTIFIERS).map("".join)
+GROUPS = st.tuples(
+    st.sampled_from(["({})", "(?:{}|bc)", "({}|a)", "(?P<name>{})", "(?={})"]),
+    st.lists(PIECES, max_size=3).map("".join),
+    QUANTIFIERS,
+).map(lambda parts: parts[0].replace("{}", parts[1]) + parts[2])
+PATTERNS = st.lists(st.one_of(PIECES, PIECES, GROUPS), min_size=1, max_size=6).map("".join)
 
 
 @settings(max_examples=1000, deadline=None)
-@given(st.lists(PATTERNS.map("".join), min_size=1, max_size=3).map("|".join), st.data())
+@given(st.lists(PATTERNS, min_size=1, max_size=3).map("|".join), st.data())
 def test_what_matches_holds_all_texts_of_an_alternative(pattern: str, data: st.DataObject) -> None:
     """No line that an expression matches is passed over: it holds the texts that are said to be in every match."""
     try:
@@ -104,6 +113,18 @@ def test_lines_that_do_not_match_are_seldom_looked_at() -> None:
         ("(?i)Error", [[b"error"]]),
         ("(?i)Exception|kiosk FOUND", [[b"except"], [b" found"]]),
         ("(?i)disk", []),
+        ("(error|fatal)", [[b"error"], [b"fatal"]]),
+        ("(?:error|(?P<bad>fatal|panic)): disk", [[b"error", b": disk"], [b"fatal", b": disk"], [b"panic", b": disk"]]),
+        ("GET (/api|/) 5", [[b"GET ", b"/api"], [b"GET "]]),
+        ("(error|fatal)? disk", [[b" disk"]]),
+        ("(error|fatal)+", []),
+        ("(?!error)fatal(?=panic)", [[b"fatal"]]),
+        (r"(error|\x41bc) disk", [[b" disk"]]),
+        (
+            "(abc|def|ghi|jkl|mno)(abc|def|ghi|jkl|mno) end",
+            [[name, b" end"] for name in (b"abc", b"def", b"ghi", b"jkl", b"mno")],
+        ),
+        ("(error|x)", []),
         (r"\d+", []),
         ("error|x", []),
         (r"\x41\x42\x43", []),
