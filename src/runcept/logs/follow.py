@@ -10,6 +10,7 @@ import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from heapq import merge
+from itertools import takewhile
 
 import msgspec
 
@@ -22,6 +23,8 @@ __all__ = ["REMOVED", "Tail", "looks", "merged"]
 
 REMOVED = "removed"
 """The event of a line that tells what the follower has missed."""
+_GIVEN = 256 << 10  # bytes that are remembered: what a writer takes back is not much longer
+_GIVEN_BEFORE = 32 << 10  # bytes, of those that were given before we began
 _ENDS = ("exited", "failed")
 """The events after which a run writes no more."""
 
@@ -30,7 +33,8 @@ class Tail:
     """Gives the lines from a place in a log on once, in order, less what is sifted out. Every record is whole by then.
 
     A file that was replaced is read to its end before the next one. One that was truncated is taken up where it ends
-    now if it still begins as before (a writer that takes records back writes them again), else at its beginning.
+    now if it still begins as before, else at its beginning. A writer that takes records back writes them again: as far
+    as the same bytes come, of the last 256 KiB that were given, they are passed by.
     """
 
     def __init__(self, process: str, path: str, position: Position, run: int | None, sieve: Sieve) -> None:
@@ -44,7 +48,13 @@ class Tail:
         self._number = 0
         """Of the name of the first, when it was looked for."""
         self._missed: list[Line] = []
+        self._given = b""
+        """The newest bytes of the file before our place in it."""
+        self._taken_back = b""
+        """Bytes that were given and are not there any more."""
         self._reopen()
+        if self._files and not self._files[0].is_packed and self._files[0].has(position):
+            self._given = self._files[0].read(max(0, position.offset - _GIVEN_BEFORE), position.offset)
 
     def poll(self) -> list[Line]:
         """The next lines, at most about 32 KiB of them unless one is longer; empty where there is nothing new."""
@@ -53,8 +63,8 @@ class Tail:
                 return lines
             if len(self._files) > 1:
                 self._files.popleft().close()
-                self._position = self._files[0].position(0)
                 self._number = self._files[0].number
+                self._begin()
             elif not self._replaced():
                 return []
             elif lines := self._read():  # written between the last look and the replacement
@@ -78,12 +88,36 @@ class Tail:
         if not file.refresh() and self._position.offset >= file.size:
             return []
         if not file.has(self._position):
-            kept = file.has(self._position._replace(offset=0)) and file.size > 0
-            self._position = file.position(file.size if kept else 0)
+            self._go_back(file)
         for offset, block in file.forward(self._position.offset):
             self._position = file.position(offset + len(block))
-            return [*map(self._line, self._sifted(block))]
+            self._given = b"" if file.is_packed else (self._given + block)[-_GIVEN:]
+            if new := block[self._again(block) :]:
+                return [*map(self._line, self._sifted(new))]
         return []
+
+    def _begin(self) -> None:
+        """Be at the beginning of the first file."""
+        self._position = self._files[0].position(0)
+        self._given = self._taken_back = b""
+
+    def _go_back(self, file: LogFile) -> None:
+        """It was truncated."""
+        kept = file.size if file.has(self._position._replace(offset=0)) else 0
+        count = self._position.offset - kept
+        is_known = 0 < count <= len(self._given)
+        self._taken_back = self._given[-count:] + self._taken_back if is_known else b""
+        self._given = self._given[:-count] if is_known else b""
+        self._position = file.position(kept)
+
+    def _again(self, block: bytes) -> int:
+        """How many of the bytes are those that were taken back."""
+        expected, self._taken_back = self._taken_back, b""
+        if expected.startswith(block):
+            self._taken_back = expected[len(block) :]
+            return len(block)
+        pairs = zip(expected.split(b"\n")[:-1], block.split(b"\n"), strict=False)
+        return sum(len(line) + 1 for line, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
     def _sifted(self, block: bytes) -> list[bytes]:
         """The lines that may be wanted, and the last one, which tells how far we are."""
@@ -115,8 +149,11 @@ class Tail:
         if files and not files[0].begins_as(self._position):
             if self._position.length and (told := self._removed_before(files[0])):
                 self._missed.append(told)
-            self._position = files[0].position(0)
-        elif files and self._files and files[0].is_packed and self._files[0].is_packed:  # and that is unpacked
+            self.close()
+            self._files = files
+            self._begin()
+            return
+        if files and self._files and files[0].is_packed and self._files[0].is_packed:  # and that is unpacked
             files.popleft().close()
             files.appendleft(self._files.popleft())
         self.close()
