@@ -16,7 +16,7 @@ import msgspec
 
 from runcept.logs.files import LogFile, Position, files_from
 from runcept.logs.grep import lines_with
-from runcept.logs.record import LIFECYCLE, LIFECYCLE_MARK, RUN_EVENTS, Line, content, parse
+from runcept.logs.record import LIFECYCLE, LIFECYCLE_MARK, RUN_EVENTS, Line, content_size, parse
 from runcept.logs.search import Sieve
 
 __all__ = ["REMOVED", "Tail", "looks", "merged"]
@@ -187,7 +187,11 @@ class _End(msgspec.Struct, frozen=True):
 
 
 def _end_of_run(file: LogFile) -> _End:
-    """It is read as a whole for that, which is needed only once it is gone."""
+    """It is read as a whole for that, which is needed only once what comes behind it is gone.
+
+    To count while lines are given would be no cheaper: whoever follows begins in the middle of a run, and passes by
+    most lines without decoding them.
+    """
     run: int | None = None
     offset: int | None = None
     is_over = False
@@ -197,7 +201,7 @@ def _end_of_run(file: LogFile) -> _End:
             between, at = block[at:start], stop + 1
             if between:
                 is_over = False
-                offset = None if offset is None else offset + _output(between)
+                offset = None if offset is None else offset + content_size(between)
             if not (raw := block[start:stop]):
                 break
             line = parse(raw, "")
@@ -207,10 +211,6 @@ def _end_of_run(file: LogFile) -> _End:
             elif line.event == "gap":
                 offset = None
     return _End(run, is_over, offset)
-
-
-def _output(block: bytes) -> int:
-    return sum(len(content(parse(raw, ""))) for raw in block.split(b"\n") if raw)
 
 
 def _offset(raw: bytes) -> int:

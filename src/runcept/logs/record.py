@@ -12,7 +12,7 @@ Lifecycle records have the stream "runcept" and, after the message, `event` and 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -29,6 +29,7 @@ __all__ = [
     "TS_PREFIX",
     "Line",
     "content",
+    "content_size",
     "continued",
     "escape",
     "instant_micros",
@@ -170,12 +171,25 @@ def parse(raw: bytes, process: str, run: int | None = None) -> Line:
 
 def messages(block: bytes) -> list[str] | None:
     """What the lines of a block say, ten times as fast as `parse` does; None where one of them is no record."""
+    found = _all_records(block)
+    return None if found is None else [record.message for record in found]
+
+
+def content_size(block: bytes) -> int:
+    """The length of the `content` of the lines of a block."""
+    found: Sequence[_Record | Line] | None = _all_records(block)
+    if found is None:
+        found = [parse(raw, "") for raw in block.split(b"\n") if raw]
+    return sum(len(content(each)) for each in found)
+
+
+def _all_records(block: bytes) -> list[_Record] | None:
     try:
         found = _records.decode_lines(block)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     lines = block.count(b"\n") + (not block.endswith(b"\n"))
-    return [record.message for record in found] if len(found) == lines else None  # it passes by blank lines
+    return found if len(found) == lines else None  # it passes by blank lines
 
 
 def _plain(raw: bytes, process: str, run: int | None) -> Line:
@@ -217,7 +231,7 @@ def raw_ts(raw: bytes) -> str | None:
     return parse(raw, "").ts if raw.startswith(b"{") else None
 
 
-def content(line: Line) -> bytes:
+def content(line: Line | _Record) -> bytes:
     """The bytes that the process wrote for this record, with the newline if it wrote one."""
     raw = unescape(line.message) if line.binary else line.message.encode()
     return raw if line.partial or not line.newline else raw + b"\n"
