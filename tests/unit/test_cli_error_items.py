@@ -9,7 +9,7 @@ import pytest
 from tests.records import AT, started
 from tests.unit.cli_stage import Stage, shop_stage
 
-from runcept.cli.layout import width_of
+from runcept.core.columns import width_of
 from runcept.logs import error_search
 from runcept.logs.encoder import Encoder
 

@@ -12,9 +12,9 @@ from typing import Any
 
 from runcept.cli import log_files
 from runcept.cli.invocation import Invocation
-from runcept.cli.layout import width_of
 from runcept.cli.present import local_time
 from runcept.cli.printable import printable
+from runcept.core.columns import cut, width_of
 from runcept.logs.digest import ErrorItem
 from runcept.logs.error_search import ErrorPage, Searched, find_errors
 from runcept.units import format_size
@@ -24,7 +24,7 @@ __all__ = ["ERRORS", "print_errors"]
 ERRORS = 10
 """So many are shown unless another number is asked for."""
 _LINES = 8  # of an error on a terminal, from its beginning and from its end
-_HEADLINE = 240  # characters
+_HEADLINE = 240  # columns
 _NAMES = 5  # processes that are named in a sentence
 _RED, _DIM = "1;31", "2"
 
@@ -65,7 +65,7 @@ class _Paper:
         title = printable(item.title, color=False)
         message = printable(item.message, color=False)
         words = f"{title}: {message}" if message else title
-        rows = [*self._rows(_cut(words, _HEADLINE), 2)] if self._drawn else [words]
+        rows = [*self._rows(cut(words, _HEADLINE, "…"), 2)] if self._drawn else [words]
         rows[0] = self._paint(rows[0][: len(title)], _RED) + rows[0][len(title) :]
         yield ("✖ " if self._drawn else "") + rows[0]
         yield from (f"  {row}" for row in rows[1:])
@@ -76,7 +76,7 @@ class _Paper:
         for line in self._shortened(item.lines):
             text = printable(line.expandtabs(4), color=False)
             is_frame = text.startswith((" ", "…"))
-            for row in [_fitting(text, self._width - 4)] if is_frame and self._drawn else self._rows(text, 4):
+            for row in [cut(text, self._width - 4, "…")] if is_frame and self._drawn else self._rows(text, 4):
                 yield (bar + self._paint(row, _DIM if is_frame else "")).rstrip()
 
     def _shortened(self, lines: list[str]) -> list[str]:
@@ -89,7 +89,7 @@ class _Paper:
         """The text in rows as wide as there is room; a pipe has room for all."""
         room = self._width - indent
         while self._drawn and width_of(text) > room:
-            row = _fitting(text, room, end="")
+            row = cut(text, room)
             space = row.rfind(" ") + 1
             row = row[:space] if space > len(row) // 2 else row
             yield row.rstrip()
@@ -129,17 +129,3 @@ def _how_far(searched: Searched) -> str:
     since = f", back to {local_time(searched.since)}" if searched.since else ""
     size = format_size(searched.bytes)
     return f"of {searched.process} the newest {size} were searched{since}; --until goes further back"
-
-
-def _cut(text: str, length: int) -> str:
-    return text if len(text) <= length else text[: length - 1] + "…"
-
-
-def _fitting(text: str, width: int, end: str = "…") -> str:
-    """The beginning of the text that is not wider, with `end` where it is cut."""
-    if width_of(text) <= width:
-        return text
-    text = text[: width - len(end)]
-    while width_of(text) > width - len(end):
-        text = text[:-1]
-    return text + end

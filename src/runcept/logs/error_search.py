@@ -19,7 +19,7 @@ from runcept.logs.files import LogFile, chain
 from runcept.logs.grep import lines_with
 from runcept.logs.reader import query_of
 from runcept.logs.record import CONTINUED_MARK, LIFECYCLE, RUN_EVENTS, STARTED_MARK, parse, raw_ts
-from runcept.logs.search import Query
+from runcept.logs.search import Query, Runs
 
 __all__ = ["ErrorPage", "Searched", "find_errors"]
 
@@ -101,10 +101,7 @@ class _Search:
         self.decoded = 0
         """Lines that were read; at least those of the newest chunk, whatever the budget is."""
         self._complete = True
-        self._stopped = False
-        """The start of the run that is wanted was met."""
-        self._any_run = False
-        self._last_run: int | None = None
+        self._runs = Runs(query.run)
 
     def through(self, path: str) -> None:
         """Look through the log at `path`."""
@@ -124,13 +121,13 @@ class _Search:
                 self._look_back(each for each, _ in itertools.chain([(chunk, False)], older, chunks))
                 return
             self._look([each for each, _ in older], chunk, newer)
-            if self._stopped:
+            if self._runs.is_over:
                 return
             newer = chunk[:_ASIDE] + newer[: max(0, _ASIDE - len(chunk))]
 
     def items(self) -> list[ErrorItem]:
         """What was found, newest first."""
-        if self._query.run is None or (self._query.run == "last" and not self._any_run):
+        if self._query.run is None or (self._query.run == "last" and not self._runs.any):
             self.found.merge(self._waiting, None)
             self._waiting = Fold()
         return self.found.items(self.process)
@@ -169,7 +166,7 @@ class _Search:
             while errors and errors[0].offset > start:
                 self._add(errors.pop(0))
             self._are_of(run, is_start=is_start)
-            if self._stopped:
+            if self._runs.is_over:
                 return
         for each in errors:
             self._add(each)
@@ -208,14 +205,9 @@ class _Search:
 
     def _are_of(self, run: int | None, *, is_start: bool) -> None:
         """All errors that wait are of this run, which begins here or further back."""
-        if not self._any_run:
-            self._any_run, self._last_run = True, run
-        wanted = self._last_run if self._query.run == "last" else self._query.run
-        if self._query.run is None or wanted == run:
+        if self._runs.meet(run, is_start=is_start):
             self.found.merge(self._waiting, run)
         self._waiting = Fold()
-        is_earlier = isinstance(wanted, int) and run is not None and run < wanted
-        self._stopped = self._query.run is not None and (is_earlier or (wanted == run and is_start))
 
     def _look_back(self, blocks: Iterator[bytes]) -> None:
         """Find the run of the errors that wait."""
@@ -226,7 +218,7 @@ class _Search:
             looked += len(block)
             for _, is_start, run in _runs(block):
                 self._are_of(run, is_start=is_start)
-                if self._stopped:
+                if self._runs.is_over:
                     return
 
 

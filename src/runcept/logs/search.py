@@ -23,7 +23,7 @@ from runcept.logs.record import (
     parse,
 )
 
-__all__ = ["OUTPUT", "Query", "Sieve", "current_run", "newest"]
+__all__ = ["OUTPUT", "Query", "Runs", "Sieve", "current_run", "newest"]
 
 OUTPUT = "output"
 """Both streams of the process."""
@@ -108,6 +108,29 @@ class Sieve:
         return None
 
 
+class Runs:
+    """The runs that one meets on the way back through a log, of which one is wanted, or the last, or all."""
+
+    def __init__(self, wanted: int | str | None) -> None:
+        self.any = False
+        """Whether one was met."""
+        self.is_over = False
+        """What is further back is of earlier runs than the one that is wanted: they are numbered in order."""
+        self._is_any_wanted = wanted is None
+        self._wanted = wanted
+
+    def meet(self, run: int | None, *, is_start: bool) -> bool:
+        """It begins here or further back: whether what lies between here and the last one that was met is wanted."""
+        if not self.any and self._wanted == "last":
+            self._wanted = run
+        self.any = True
+        if self._is_any_wanted:
+            return True
+        is_earlier = isinstance(self._wanted, int) and run is not None and run < self._wanted
+        self.is_over = is_earlier or (self._wanted == run and is_start)
+        return self._wanted == run
+
+
 class _Search:
     """Goes backwards through the files of one log.
 
@@ -122,14 +145,11 @@ class _Search:
         """The newest first."""
         self._settled = 0
         """How many of them have their run; the rest is waiting."""
-        self._stopped = False
-        """The start of the run that is wanted was met."""
+        self._runs = Runs(query.run)
         self._past = False
         """What comes is older than the query or the cursor wants."""
         self._looked_at = 0
         self._looked_back = 0
-        self._any_run = False
-        self._last_run: int | None = None
 
     def through(self, file: LogFile, after: Position | None) -> None:
         """Take the next older file."""
@@ -148,8 +168,8 @@ class _Search:
 
     def is_done(self) -> bool:
         """Whether going on can bring nothing: no more lines, and no start of a run that a line waits for."""
-        if self._stopped or not self._full():
-            return self._stopped
+        if self._runs.is_over or not self._full():
+            return self._runs.is_over
         waiting = len(self._found) - self._settled if self._query.tells_runs else 0
         if self._query.run is not None:
             return self._past and not waiting
@@ -157,7 +177,7 @@ class _Search:
 
     def result(self) -> list[Line]:
         """The lines found, oldest first."""
-        if isinstance(self._query.run, int) or (self._query.run is not None and self._any_run):
+        if isinstance(self._query.run, int) or (self._query.run is not None and self._runs.any):
             del self._found[self._settled :]
         return self._found[::-1]
 
@@ -205,18 +225,12 @@ class _Search:
 
     def _are_of(self, run: int | None, *, is_start: bool) -> None:
         """All lines that wait are of this run, which begins here or further back."""
-        if not self._any_run:
-            self._any_run, self._last_run = True, run
-        wanted = self._last_run if self._query.run == "last" else self._query.run
-        if self._query.run is None or wanted == run:
+        if self._runs.meet(run, is_start=is_start):
             waiting = self._found[self._settled :]
             self._found[self._settled :] = [msgspec.structs.replace(line, run=run) for line in waiting]
         else:
             del self._found[self._settled :]
         self._settled = len(self._found)
-        # Runs are numbered in order: what is further back is of earlier ones.
-        is_earlier = isinstance(wanted, int) and run is not None and run < wanted
-        self._stopped = self._query.run is not None and (is_earlier or (wanted == run and is_start))
 
 
 def _all_lines(block: bytes) -> Iterator[tuple[int, int]]:

@@ -5,6 +5,7 @@ With --clear they are emptied: by the daemon, which may be writing to them, wher
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -30,7 +31,7 @@ __all__ = ["logs"]
 def _to_run(_: click.Context, __: click.Parameter, value: str | None) -> int | str | None:
     if value is None or value == "last":
         return value
-    if not value.isdecimal():
+    if not re.fullmatch("[0-9]{1,9}", value):
         raise click.BadParameter("expected the number of a run, or last")
     return int(value)
 
