@@ -339,7 +339,8 @@ class _Names:
             return _Place(0, self._path)
         while self._listed and self._listed[0] <= place:
             self._listed.popleft()
-        if not self._listed:
+        if not self._listed or self._listed[0].number > place.number + 1:  # there may be one between them by now
+            self._listed.clear()
             self._listed.extend(each for each in (_Place(*found) for found in rotated(self._path)) if each > place)
         return self._listed[0] if self._listed else None
 
