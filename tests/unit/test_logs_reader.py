@@ -173,6 +173,24 @@ def test_a_directory_of_many_rotations_is_read_once_or_twice(log: Path, monkeypa
     assert len(looks) <= 2
 
 
+def test_a_rotation_that_is_half_done_hides_no_file(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A number is free while files move up: what gets it is read, though it was not there when they were listed."""
+    for number, name in ((4, "web.jsonl"), (3, "web.jsonl.1"), (2, "web.jsonl.3"), (1, "web.jsonl.4")):
+        log.with_name(name).write_bytes(said([number]))
+    moves = [("web.jsonl.1", "web.jsonl.2"), ("web.jsonl", "web.jsonl.1")]
+    real = files_module.rotated
+
+    def listed_then_moved(path: str) -> list[tuple[int, str]]:
+        found = real(path)
+        while moves:
+            name, to = moves.pop(0)
+            log.with_name(name).rename(log.with_name(to))
+        return found
+
+    monkeypatch.setattr(files_module, "rotated", listed_then_moved)
+    assert messages(read({"web": str(log)})) == ["line 1", "line 2", "line 3", "line 4"]
+
+
 def test_a_record_in_the_making_is_not_shown(log: Path) -> None:
     """Half a record is no line; text of old without a last newline is."""
     log.write_bytes(said([1]) + said([2])[:-20])
