@@ -48,6 +48,8 @@ class Output(NamedTuple):
     log_path: str
     run: int
     limits: LogLimits
+    logs: frozenset[str] = frozenset()
+    """Those of all processes of the project."""
 
 
 class Note(NamedTuple):
@@ -127,7 +129,7 @@ class Capture:
         """Those that may have something to write, in the order of their turns."""
         self._offsets: dict[str, int] = {}
         self._waiting: dict[str, list[tuple[int, asyncio.Future[None]]]] = {}
-        self._compressor = Compressor()
+        self._compressor = Compressor(written=lambda: {tap.log_path for tap in list(self._taps.values())})
         self._may_move = threading.Event()
         self._may_move.set()
         sys.setswitchinterval(_SWITCH_SECONDS)
@@ -300,7 +302,7 @@ class Capture:
 
     def _open(self, key: str, output: Output, first: Note | None, watch: Watch | None) -> None:
         def make_writer() -> LogWriter:
-            rotation = Rotation(output.log_path, output.limits, self._compressor)
+            rotation = Rotation(output.log_path, output.limits, self._compressor, output.logs)
             writer = LogWriter(output.log_path, output.directory, run=output.run, rotation=rotation)
             if watch is not None:
                 writer.watch(watch.pattern, lambda line: self._tell(watch, line))

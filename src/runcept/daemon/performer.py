@@ -204,9 +204,9 @@ class SystemPerformer:
         """Move its output from the spool to its log from now on."""
         if run.is_logged:
             return
-        output = Output(
-            self.runs.directory(run), log_path(run.environment.path, run.name), run.number, _log_limits(run)
-        )
+        place, processes = run.environment.path, run.environment.project.processes
+        logs = frozenset(log_path(place, process.name) for process in processes)
+        output = Output(self.runs.directory(run), log_path(place, run.name), run.number, _log_limits(run), logs)
         run.is_logged = True
         await self.capture.open(run.key, output, first, watch)
 
