@@ -11,7 +11,6 @@ import contextlib
 import errno
 import fcntl
 import os
-import select
 import selectors
 import signal
 import socket
@@ -287,14 +286,13 @@ def main(home: str, path: str, bound: str = "67108864", alone: str = "10", syste
 
 
 def taken(home: str, system: Portable) -> int | None:
-    """The lock of `home`, in which we name ourselves with our start time; None: another keeper has it."""
+    """The lock of `home`, in which we name ourselves with our start time; None: another process has it."""
     lock = os.open(os.path.join(home, "keeper.lock"), os.O_RDWR | os.O_CREAT, 0o600)
-    for pause in (0.02, 0.02, 0):  # who looks whether it is taken has it for a moment
-        with contextlib.suppress(BlockingIOError):
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.ftruncate(lock, 0)
-            os.pwrite(lock, b"%d %d\n" % (os.getpid(), system.start_time(os.getpid()) or 0), 0)
-            return lock
-        select.select([], [], [], pause)
-    os.close(lock)
-    return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return None
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, b"%d %d\n" % (os.getpid(), system.start_time(os.getpid()) or 0), 0)
+    return lock
