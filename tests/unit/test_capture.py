@@ -19,7 +19,7 @@ def test_output_that_a_note_has_taken_along_is_reported(tmp_path: Path) -> None:
         consumed: list[int] = []
         capture = Capture(asyncio.get_running_loop(), lambda _key, offset: consumed.append(offset), lambda *_: None)
         try:
-            output = Output(str(tmp_path / "run"), str(tmp_path / "web.jsonl"), 1, LogLimits())
+            output = Output(str(tmp_path / "run"), str(tmp_path / ".runcept" / "logs" / "web.jsonl"), 1, LogLimits())
             await capture.open("web", output, Note("started", "run 1, pid 1", {"run": 1}), None)
             with SpoolFeeder(output.directory) as feeder:
                 feeder.feed(0, 1_795_334_400_000_000, b"last words\n")
