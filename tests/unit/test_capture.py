@@ -36,5 +36,5 @@ def test_output_that_a_note_has_taken_along_is_reported(tmp_path: Path) -> None:
     is_drained, seconds = asyncio.run(scene())
     assert is_drained
     assert seconds < 15
-    lines = [json.loads(line) for line in (tmp_path / "web.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (tmp_path / ".runcept" / "logs" / "web.jsonl").read_text().splitlines()]
     assert [line["message"] for line in lines] == ["run 1, pid 1", "last words", "run 1: exit code 0"]
