@@ -19,17 +19,17 @@ PARTS = {
 }
 
 
-def main() -> None:
-    """Print the figures of each part as soon as it is measured."""
+def main() -> int:
+    """Print the figures of each part as soon as it is measured; 1 where a target is missed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)} (default: all)")
     names = parser.parse_args().parts or list(PARTS)
     for name in names:
         if name not in PARTS:
             parser.error(f"no part is named {name}; there are {', '.join(PARTS)}")
-    for name in names:
-        print_table(PARTS[name].TITLE, PARTS[name].figures())
+    met = [print_table(PARTS[name].TITLE, PARTS[name].figures()) for name in names]
+    return 0 if all(met) else 1
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

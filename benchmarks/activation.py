@@ -106,4 +106,4 @@ def figures() -> Iterator[Figure]:
 
 
 if __name__ == "__main__":
-    print_table(TITLE, figures())
+    raise SystemExit(not print_table(TITLE, figures()))

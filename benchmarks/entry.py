@@ -80,4 +80,4 @@ def warm_host(here: Stage) -> psutil.Process:
 
 
 if __name__ == "__main__":
-    print_table(TITLE, figures())
+    raise SystemExit(not print_table(TITLE, figures()))

@@ -173,4 +173,4 @@ def used(process: psutil.Process) -> float:
 
 
 if __name__ == "__main__":
-    print_table(TITLE, figures())
+    raise SystemExit(not print_table(TITLE, figures()))

@@ -152,4 +152,4 @@ def python(code: str, *arguments: str) -> None:
 
 
 if __name__ == "__main__":
-    print_table(TITLE, figures())
+    raise SystemExit(not print_table(TITLE, figures()))

@@ -78,4 +78,4 @@ def end(processes: list[subprocess.Popen[bytes]]) -> None:
 
 
 if __name__ == "__main__":
-    print_table(TITLE, figures())
+    raise SystemExit(not print_table(TITLE, figures()))

@@ -29,24 +29,30 @@ class Figure:
     limit: float | None = None
     """The target is at most this."""
 
+    @property
+    def is_missed(self) -> bool:
+        """Whether there is a target, and it is not met."""
+        return self.limit is not None and self.measured > self.limit
+
     def cells(self) -> tuple[str, str, str, str]:
         """What stands in the columns. A target that is missed is marked."""
         target = "" if self.limit is None else f"<= {_written(self.limit, self.unit)}"
-        missed = self.limit is not None and self.measured > self.limit
         beside = ""
         if self.yardstick is not None:
             ratio = self.measured / self.yardstick
             beside = f"{ratio:6.2f} x {self.yardstick_name} ({_written(self.yardstick, self.unit)})"
-        return self.what, target, _written(self.measured, self.unit) + (" MISSED" if missed else ""), beside
+        return self.what, target, _written(self.measured, self.unit) + (" MISSED" if self.is_missed else ""), beside
 
 
-def print_table(title: str, figures: Iterable[Figure]) -> None:
-    """The figures of one part, in aligned columns."""
-    rows = [figure.cells() for figure in figures]
+def print_table(title: str, figures: Iterable[Figure]) -> bool:
+    """The figures of one part, in aligned columns; whether all targets are met."""
+    measured = [*figures]
+    rows = [figure.cells() for figure in measured]
     widths = [max(map(len, column)) for column in zip(_TITLES, *rows, strict=True)]
     print(f"\n{title}")
     for row in (_TITLES, *rows):
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    return not any(figure.is_missed for figure in measured)
 
 
 def seconds(action: Callable[[], object]) -> float:

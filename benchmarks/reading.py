@@ -124,4 +124,4 @@ def following() -> Iterator[Figure]:
 
 
 if __name__ == "__main__":
-    print_table(TITLE, figures())
+    raise SystemExit(not print_table(TITLE, figures()))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from runcept.logs.encoder import Encoder
-from runcept.logs.record import lifecycle
+from runcept.logs.record import content, lifecycle, parse
 
-__all__ = ["AT", "said", "started"]
+__all__ = ["AT", "decoded", "said", "started"]
 
 AT = 1_795_334_400_000_000  # 2026-11-22T08:00:00Z
 SECOND = 1_000_000
@@ -22,3 +22,12 @@ def said(numbers: Iterable[int], text: str = "line", stream: int = 0) -> bytes:
     """Records of lines "TEXT N", each N seconds after AT."""
     encoder = Encoder()
     return b"".join(encoder.feed(stream, AT + n * SECOND, f"{text} {n}\n".encode()) for n in numbers)
+
+
+def decoded(records: Iterable[bytes]) -> dict[str, bytes]:
+    """What each stream wrote, byte for byte, from the lines of a log."""
+    streams: dict[str, list[bytes]] = {}
+    for raw in records:
+        line = parse(raw, "")
+        streams.setdefault(line.stream, []).append(content(line))
+    return {stream: b"".join(parts) for stream, parts in streams.items()}

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import shutil
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from glob import glob
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
-__all__ = ["free_ports", "program", "running", "wait_until"]
+__all__ = ["free_ports", "hanging_directory", "program", "running", "wait_until"]
 
 T = TypeVar("T")
 
@@ -46,6 +49,33 @@ def program(name: str) -> str:
             pytest.fail(f"{reason}, and CI installs it")
         pytest.skip(reason)
     return found
+
+
+@contextlib.contextmanager
+def hanging_directory(path: Path, seconds: float = 20) -> Iterator[None]:
+    """Whoever looks into `path` within the `with` waits, at most so long: a file system whose server says nothing.
+
+    The test is skipped where that cannot be made: it takes root and /dev/fuse, fuse(4).
+    """
+    path.mkdir()
+    libc = ctypes.CDLL(None, use_errno=True)
+    try:
+        server = os.open("/dev/fuse", os.O_RDWR)
+    except OSError as error:
+        pytest.skip(f"no file system can be made to hang here: {error}")
+    # Not by closing what serves it: a fork that waits in there may have that open as well.
+    given_up = threading.Timer(seconds, libc.umount2, [os.fsencode(path), 1])  # MNT_FORCE: all that wait get an error
+    try:
+        options = f"fd={server},rootmode=40000,user_id={os.geteuid()},group_id={os.getegid()},allow_other"
+        if libc.mount(b"hanging", os.fsencode(path), b"fuse", 0, options.encode()):
+            pytest.skip(f"no file system can be made to hang here: {os.strerror(ctypes.get_errno())}")
+        given_up.start()
+        yield
+    finally:
+        given_up.cancel()
+        for flag in (1, 2):  # MNT_FORCE, MNT_DETACH
+            libc.umount2(os.fsencode(path), flag)
+        os.close(server)
 
 
 @contextlib.contextmanager

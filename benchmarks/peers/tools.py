@@ -156,7 +156,7 @@ def runcept(_tools: Tools, _place: Path, commands: Commands) -> Iterator[Running
     with stage(project) as here:
         here.runcept("activate")
         daemon = here.document("daemon", "status")["pid"]
-        keeper = int(Path(here.home, "keeper.lock").read_text(encoding="ascii"))
+        keeper = int(Path(here.home, "keeper.lock").read_text(encoding="ascii").split()[0])
         yield Running(lambda name: here.project / ".runcept" / "logs" / f"{name}.jsonl", (daemon, keeper))
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "home",
     "log_path",
     "logs_directory",
+    "project_of",
     "runs_directory",
     "settings_path",
     "socket_path",
@@ -141,6 +142,14 @@ def logs_directory(project: str) -> str:
 def log_path(project: str, process: str) -> str:
     """The log of one process: the newest records; older ones are in its rotations."""
     return os.path.join(logs_directory(project), f"{process}.jsonl")
+
+
+def project_of(log: str) -> str:
+    """The project whose log this is, as `log_path` gives it. ValueError for another path."""
+    project = os.path.dirname(os.path.dirname(os.path.dirname(log)))
+    if os.path.dirname(log) != logs_directory(project):
+        raise ValueError(f"{log} is no PROJECT/.runcept/logs/NAME.jsonl")
+    return project
 
 
 def ensure_project_directory(project: str) -> None:

@@ -38,6 +38,23 @@ def pids(path: Path) -> list[int]:
     return [int(line) for line in path.read_text().split("\n")[:-1]] if path.exists() else []
 
 
+LOWERED = """
+import os, resource, sys
+resource.setrlimit(10, (1000, 1000))
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def test_who_may_not_be_tagged_is_started_and_ended_all_the_same(stage: Stage) -> None:
+    """Under a lowered `ulimit -x` the tag cannot be set: members are found by what else is known of them."""
+    stage.begin(sys.executable, "-c", LOWERED)
+    one(stage, 'command = "setsid sleep 1000 & echo $! > away; exec sleep 1000"')
+    assert stage.ask_for("start", "web").ok
+    (away,) = wait_until(lambda: pids(stage.project / "away"))
+    assert stage.ask_for("stop", "web").ok
+    assert not is_alive(away)
+
+
 def test_a_stopped_child_is_killed_at_its_grace(stage: Stage) -> None:
     """SIGSTOP keeps SIGTERM from it: SIGKILL comes half a second after the grace at the latest."""
     one(stage, 'command = ["sleep", "1000"]\nstop_timeout = "500ms"')
@@ -254,3 +271,26 @@ time.sleep(1000)
     ).stdout
     assert f"{stray.pid}  sleep 1001  (has left its parent)" in printed
     assert f"    {sleepers[0].pid}  {sleepers[0].command}" in printed
+
+
+def test_what_was_given_up_stays_so_whatever_becomes_of_the_daemon(stage: Stage) -> None:
+    """A new one neither takes it for running nor starts it again, and tells how it ended while none was there."""
+    begin_without_groups(stage, "setpriv", "--bounding-set=-kill", "--inh-caps=-kill")
+    one(stage, 'command = ["setpriv", "--reuid=65534", "sleep", "1000"]\nstop_timeout = "100ms"\nrestart = "always"')
+    pid = stage.ask_for("start", "web").processes[0].pid
+    assert pid is not None
+    wait_until(lambda: "sleep" in Path(f"/proc/{pid}/comm").read_text())
+    try:
+        assert not stage.ask_for("stop", "web").ok
+        stage.kill(stage.daemons())
+        view = stage.statuses()["web"]
+        assert (view.state, view.pid, view.run) == ("failed", pid, 1)
+        (keeper,) = stage.keepers()
+        os.kill(keeper, signal.SIGSTOP)  # it would start the next daemon at once
+        stage.kill(stage.daemons())
+    finally:
+        stage.kill([pid])
+    os.kill(keeper, signal.SIGCONT)
+    view = wait_until(lambda: (seen := stage.statuses()["web"]).pid is None and seen, what="how it ended")
+    assert (view.state, view.exit_signal, view.run) == ("failed", "SIGKILL", 1)
+    assert any(line.startswith("run 1: killed by SIGKILL") for line in stage.messages("web", "runcept"))

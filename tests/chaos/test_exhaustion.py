@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tests.chaos.stage import Stage
+from tests.chaos.stage import Stage, is_alive
 from tests.support import wait_until
 
 from runcept.api import messages as m
@@ -148,7 +148,7 @@ def test_many_processes_at_once(stage: Stage) -> None:
     stage.kill([daemon])
     assert {name: view.pid for name, view in stage.statuses().items()} == before
     assert stage.ask_for("deactivate", seconds=300).ok
-    assert not any(psutil.pid_exists(pid) for pid in before.values() if pid)
+    assert not any(is_alive(pid) for pid in before.values() if pid)
     wait_until(lambda: not list((Path(stage.home) / "runs").iterdir()), seconds=60)
     ours = [*stage.daemons(), keeper]
     wait_until(lambda: all(psutil.Process(pid).num_fds() < 30 for pid in ours))

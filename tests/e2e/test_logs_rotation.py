@@ -130,3 +130,39 @@ def test_a_log_that_cannot_be_removed_is_told(shop: Project, with_daemon: bool) 
     said = shop.run("logs", "--clear", "quiet", ok=False)
     assert said.returncode == 1
     assert said.stderr.startswith("runcept: the log of quiet cannot be removed: ")
+
+
+BOUNDED = """
+[project]
+name = "shop"
+log = { max_size = "20KB", keep = 1000, compress = false, max_total = "200KB" }
+[[process]]
+name = "early"
+command = "seq 1 2000"
+kind = "task"
+[[process]]
+name = "burst"
+command = "seq 1 20000; exec sleep 1000"
+depends_on = [{ name = "early", condition = "completed" }]
+[[process]]
+name = "quiet"
+command = "echo here I am; exec sleep 1000"
+"""
+
+
+def test_all_logs_of_a_project_are_bounded(project: Project) -> None:
+    """What is oldest goes, also of a process that was renamed; what others write is in its place all the same."""
+    directory = project.path / ".runcept" / "logs"
+    directory.mkdir(parents=True)
+    (directory / "renamed.jsonl").write_bytes(b"long ago\n" * 30_000)
+    project.write(BOUNDED)
+    project.run("activate")
+    wait_until(lambda: project.log("burst").endswith("\n20000"), what="the last line")
+    wait_until(lambda: sum(path.stat().st_size for path in directory.iterdir()) <= 240_000, what="a bounded directory")
+    left = set(logs(project))
+    assert {"quiet.jsonl", "early.jsonl", "burst.jsonl"} <= left
+    assert not left & {"early.jsonl.5", "renamed.jsonl"}
+    assert project.log("quiet").splitlines()[1] == "here I am"
+    kept = [int(line) for line in project.log("burst").splitlines() if line.isdecimal()]
+    assert kept == list(range(kept[0], 20_001))
+    assert len(kept) > 1000

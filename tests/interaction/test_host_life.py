@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pexpect
@@ -273,7 +274,7 @@ def test_a_host_keeps_nothing_of_who_started_it(own: Project) -> None:
         subprocess.run(["runcept", "ps"], cwd=own.path, env=own.environ, pass_fds=[writing], check=True)
         os.close(writing)
         assert pipe.read() == b""
-    host = wait_until(lambda: listening_host(own), what="the host that it left behind")
+    host = wait_until(partial(listening_host, own), what="the host that it left behind")
     assert (host.cwd(), os.getsid(host.pid)) == ("/", host.pid)
     assert set(host.environ()) <= {"HOME", "LOGNAME", "PATH", "USER", *filter(_is_pythons, own.environ)}
 
@@ -309,3 +310,18 @@ def test_who_does_not_say_what_it_wants_is_not_waited_for(shared: Project, sent:
 def _end(host: psutil.Process) -> None:
     host.terminate()
     wait_until(lambda: gone(host), what="the end of the host")
+
+
+def test_a_host_that_a_managed_process_has_started_is_no_part_of_it(own: Project) -> None:
+    """Else its stop would end the command that asks for it, and every other one that the host runs."""
+    _end(host_of(own))
+    project = (own.path / ".runcept.toml").read_text()
+    runcept = Path(sys.executable).parent / "runcept"
+    command = f"RUNCEPT_HOME={own.home} {runcept} ps > listed; touch done; exec sleep 1000"
+    shell = f'[[process]]\nname = "shell"\ncommand = "{command}"\n'
+    own.write(f"{project}\n{shell}")
+    subprocess.run([*ALONE, "start", "shell"], cwd=own.path, env=own.environ, stdout=subprocess.DEVNULL, check=True)
+    wait_until((own.path / "done").exists, what="a command of the managed process")
+    host = wait_until(partial(listening_host, own), what="the host that it has started")
+    assert own.run("stop", "shell").returncode == 0
+    assert host.is_running()

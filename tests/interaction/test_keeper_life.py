@@ -170,7 +170,7 @@ def test_goodbye_to_a_keeper_that_holds_nothing_ends_it(keeper: Bench) -> None:
 def test_goodbye_counts_although_a_child_has_ended_at_that_moment() -> None:
     """The signal that tells of it is read after the goodbye; what is over stays over."""
     reading, writing = os.pipe()
-    keeper = Keeper(reading, Portable(), 1 << 20, 10)
+    keeper = Keeper("/nowhere", reading, Portable(), 1 << 20, 10)
     try:
         keeper.signals = reading
         os.write(writing, bytes([signal.SIGCHLD]))

@@ -18,6 +18,7 @@ import pytest
 from tests.support import wait_until
 
 from runcept import errors
+from runcept.client.autostart import is_held
 from runcept.process import linux
 from runcept.process.identity import Identity, boot_id, is_alive, start_time
 from runcept.process.keeper_link import KeeperLink
@@ -284,3 +285,19 @@ def test_identity_is_of_one_process_of_one_boot() -> None:
         wait_until(lambda: not is_alive(Identity(child.pid, started, boot_id())), what="the end")
         assert start_time(child.pid) == started
     assert start_time(child.pid) is None
+
+
+def test_the_log_of_keepers_is_bounded(home: str) -> None:
+    """What a thousand keepers have said is dropped where the next one starts; what is short is kept."""
+    log = Path(home) / "logs" / "keeper.log"
+    log.parent.mkdir(mode=0o700)
+
+    async def scene(witness: Witness) -> None:
+        for length, kept in ((1 << 20, 1 << 20), ((1 << 20) + 1, 0)):
+            log.write_bytes(b"x" * length)
+            link = await witness.connect()
+            assert log.stat().st_size == kept
+            await link.goodbye()
+            wait_until(lambda: not is_held(home), what="the end of the keeper")
+
+    play(home, scene)

@@ -15,7 +15,7 @@ from types import ModuleType
 
 import pytest
 from tests.interaction.keeper_bench import Bench, bench
-from tests.support import wait_until
+from tests.support import program, wait_until
 
 from runcept.process import linux, members, portable
 from runcept.process.identity import start_time
@@ -127,6 +127,35 @@ def test_recycled_pid_of_a_leader_is_not_a_member(keeper: Bench) -> None:
             assert held == []
         finally:
             stranger.kill()
+
+
+HIDDEN = """
+import ctypes, os, subprocess, sys
+from runcept.process import linux, members
+if subprocess.run(["mount", "-t", "proc", "-o", "hidepid=1", "proc", "/proc"]).returncode:
+    sys.exit(77)
+os.setgroups([])
+os.setresgid(65534, 65534, 65534)
+os.setresuid(65534, 65534, 65534)
+ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)  # PR_SET_DUMPABLE: who changes its user hides from itself
+child = subprocess.Popen(["sleep", "60"], start_new_session=True)
+assert linux.entry(1) is None
+found = members.members(child.pid, 0, {})
+child.kill()
+child.wait()
+print([member.command for member in found], linux.command_of(1) == "")
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount /proc so that it hides processes, and leave root")
+def test_what_is_hidden_is_passed_over() -> None:
+    """Under `hidepid=1` whoever is not root is refused a look at the others: they are none of its own."""
+    command = [program("unshare"), "--mount", sys.executable, "-c", HIDDEN]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
+    if done.returncode == 77 or done.stderr.startswith("unshare"):
+        pytest.skip(f"/proc cannot be mounted here: {done.stderr}")
+    assert done.stderr == ""
+    assert done.stdout == "['sleep 60'] True\n"
 
 
 PARENT = "import subprocess; subprocess.Popen(['sleep', '60']); import signal; signal.pause()"

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import signal
 import socket
 import time
 from collections.abc import Awaitable, Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support import free_ports, wait_until
+from tests.support import free_ports, hanging_directory, wait_until
 
 from runcept.core.model import HealthCheck, Probe
+from runcept.process import linux, members
 from runcept.process.identity import start_time
 from runcept.process.probes import ProbeResult, probe
 
@@ -126,7 +130,31 @@ def test_command_is_healthy_when_it_ends_with_zero(tmp_path: Path) -> None:
     result = ask('cmd://pwd; echo "$WORD"; exit 3', cwd=str(tmp_path), env={"WORD": "said äö"})
     assert (result.ok, result.detail.rpartition("` ")[2]) == (False, "exited with 3: said äö")
     assert ask("cmd://kill -9 $$").detail == "`kill -9 $$` was killed by SIGKILL"
-    assert "cannot be asked" in ask("cmd://true", cwd="/no/such/place").detail
+    assert ask("cmd://kill -37 $$").detail == "`kill -37 $$` was killed by SIGRTMIN+3"  # SIGRTMIN is 34 here
+    missing = ask("cmd://true", cwd="/no/such/place")
+    assert (missing.ok, "/no/such/place" in missing.detail) == (False, True)
+
+
+def test_a_directory_that_hangs_holds_up_its_check_alone(tmp_path: Path) -> None:
+    """The loop goes on meanwhile, and the time of the check is up when it is."""
+    ticks: list[float] = []
+
+    async def scene() -> ProbeResult:
+        async def tick() -> None:
+            while True:
+                ticks.append(time.monotonic())
+                await asyncio.sleep(0.05)
+
+        ticking = asyncio.create_task(tick())
+        check = HealthCheck("cmd://true", Probe.CMD, "true", timeout=2)
+        result = await probe(check, cwd=str(tmp_path / "hanging"), env=dict(os.environ), shell=SHELL)
+        ticking.cancel()
+        return result
+
+    with hanging_directory(tmp_path / "hanging"):
+        result = asyncio.run(scene())
+    assert "no answer within 2s" in result.detail
+    assert max(later - earlier for earlier, later in pairwise(ticks)) < 1.5
 
 
 def test_command_is_ended_with_all_it_started_at_its_timeout(tmp_path: Path) -> None:
@@ -144,6 +172,23 @@ def test_command_that_leaves_something_behind_delays_nothing() -> None:
     begun = time.monotonic()
     assert ask("cmd://echo fine; sleep 30 & true").ok
     assert time.monotonic() - begun < 5
+
+
+def test_what_a_command_leaves_behind_is_known_by_its_tag(tmp_path: Path) -> None:
+    """When it has ended its pid may be anybody's: nothing is killed by it any more, and what is left is the run's."""
+    check = HealthCheck("", Probe.CMD, f"sleep 60 & echo $! > {tmp_path}/left", timeout=20)
+    tag = members.tag({"A": "test of probes"}, str(tmp_path))
+    assert asyncio.run(probe(check, cwd="/", env=dict(os.environ), shell=SHELL, tag=tag)).ok
+    left = int((tmp_path / "left").read_text())
+    try:
+        time.sleep(0.2)  # for a signal that is not to come
+        found = linux.entry(left)
+        assert found is not None
+        assert not found.is_zombie
+        assert linux.tag_of(left) == tag
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(left, signal.SIGKILL)
 
 
 def test_command_that_says_a_lot_does_not_block() -> None:

@@ -146,15 +146,24 @@ KEEPER_FIELDS = {
 }
 
 
+@contextlib.contextmanager
+def _within(directory: str) -> Iterator[None]:
+    """Work there: a run may be asked for in a directory of any name, and not all names begin with a slash."""
+    os.mkdir(directory)
+    with contextlib.chdir(directory):
+        yield
+
+
 @given(st.lists(st.fixed_dictionaries({"op": OPS}, optional=KEEPER_FIELDS), max_size=8))
+@example([{"op": "spawn", "key": "other", "directory": "here", "argv": ["true"], "env": {}, "cwd": "/"}])
 @example([{"op": "consumed", "key": "run", "offset": "x"}])  # ended the keeper when the run wrote something
 @example([{"op": "spawn", "key": ["x"], "directory": "{new}", "argv": ["true"], "env": {}, "cwd": "/"}])  # was lost
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_whatever_the_keeper_is_asked_it_goes_on_with_what_it_holds(messages: list[dict[str, Any]]) -> None:
     """An answer or an error; then what is held is read, looked at and told as ever."""
-    with tempfile.TemporaryDirectory(prefix="runcept-test-") as home:
+    with tempfile.TemporaryDirectory(prefix="runcept-test-") as home, _within(f"{home}/here"):
         lock = os.open(home, os.O_RDONLY)
-        keeper = Keeper(lock, Portable(), 1 << 20, 10)
+        keeper = Keeper(home, lock, Portable(), 1 << 20, 10)
         ours, theirs = socket.socketpair()
         keeper.wire = Wire(ours)
         keeper.control.register(ours, 1, keeper._listen)
@@ -164,7 +173,8 @@ def test_whatever_the_keeper_is_asked_it_goes_on_with_what_it_holds(messages: li
             nonlocal number
             number += 1
             directory = message.get("directory")
-            new = {"directory": f"{home}/{number}"} if directory in ("{new}", "/") else {}
+            is_away = isinstance(directory, str) and (directory == "{new}" or directory.startswith("/"))
+            new = {"directory": f"{home}/{number}"} if is_away else {}
             theirs.sendall(json.dumps(message | new | {"id": number}).encode() + b"\n")
             keeper._listen()
             keeper._catch_up(0.0)

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.records import decoded
 
 from runcept.logs import encoder as encoder_module
 from runcept.logs import writer as writer_module
 from runcept.logs.commit import CommitFile
-from runcept.logs.record import STREAMS, decode, parse
+from runcept.logs.record import STREAMS, parse
 from runcept.logs.target import Target
 from runcept.logs.testing import SpoolFeeder
 from runcept.logs.writer import LogWriter
@@ -85,5 +86,5 @@ def test_nothing_is_lost_doubled_or_torn_by_crashes(steps: list[tuple[str, int, 
     records = log.read_bytes().splitlines() if log.exists() else []
     shutil.rmtree(directory)
     stamps = [parse(raw, "").ts or "" for raw in records]
-    assert [decode(records).get(stream, b"") for stream in STREAMS] == written
+    assert [decoded(records).get(stream, b"") for stream in STREAMS] == written
     assert stamps == sorted(stamps)

@@ -5,11 +5,12 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.records import decoded
 
 from runcept.logs import encoder as encoder_module
 from runcept.logs import record
 from runcept.logs.encoder import Encoder
-from runcept.logs.record import STREAMS, decode, parse
+from runcept.logs.record import STREAMS, parse
 
 PIECES = st.one_of(
     st.binary(max_size=12),
@@ -41,10 +42,10 @@ def encode(reads: list[tuple[int, int, bytes]]) -> bytes:
 @given(READS)
 def test_a_log_holds_exactly_what_was_written(reads: list[tuple[int, int, bytes]]) -> None:
     """decode(encode(bytes)) == bytes: any bytes, in any split into reads, both streams interleaved."""
-    decoded = decode(encode(reads).splitlines())
+    kept = decoded(encode(reads).splitlines())
     for number, stream in enumerate(STREAMS):
         written = b"".join(data for each, _, data in reads if each == number)
-        assert decoded.get(stream, b"") == written
+        assert kept.get(stream, b"") == written
 
 
 @settings(max_examples=200, deadline=None)

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.records import AT
 
+from runcept.logs import error_search as search_module
 from runcept.logs import files as files_module
 from runcept.logs.digest import Fold
 from runcept.logs.encoder import Encoder
@@ -83,6 +84,7 @@ def test_files_and_blocks_may_be_cut_anywhere(chunks: list[list[str]], size: int
     with tempfile.TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
         patch.setattr(files_module, "_FIRST_BLOCK", size)
         patch.setattr(files_module, "_BLOCK", size)
+        patch.setattr(search_module, "_CHUNK", size)
         path = Path(directory) / "web.jsonl"
         for number, (begin, end) in enumerate(zip([0, *cuts], [*cuts, len(records)], strict=True)):
             name = f"{path}.{len(cuts) - number}" if number < len(cuts) else path

@@ -43,6 +43,9 @@ class Nobody:
     def let_go(self, descriptor: int) -> None:
         os.close(descriptor)
 
+    def keep_within(self, directory: str, most: int, needed: frozenset[str]) -> None:
+        pass
+
 
 class Killed(BaseException):
     """Nothing of the writer's runs after this, as after SIGKILL."""

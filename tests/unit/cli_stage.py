@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,8 +39,13 @@ class Said:
     """What one command line came to."""
 
     status: int
-    out: str
+    data: bytes
     err: str
+
+    @property
+    def out(self) -> str:
+        """What is on stdout, as text."""
+        return self.data.decode("utf-8", "backslashreplace")
 
     @property
     def json(self) -> Any:
@@ -62,20 +68,30 @@ class Stage:
 
     def run(self, *arguments: str) -> Said:
         """Run `runcept ARGUMENTS` in this process."""
-        out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
-        surroundings = Surroundings(
-            cwd=str(self.cwd),
-            environ={"RUNCEPT_HOME": str(self.home), "HOME": str(self.home.parent), "PATH": "/usr/bin", **self.environ},
-            stdin=io.StringIO(self.stdin),
-            stdout=out,
-            stderr=err,
-            stdin_is_terminal=self.stdin_is_terminal,
-            stdout_is_terminal=self.terminal,
-            stderr_is_terminal=self.errors_at_terminal,
-            width=self.width,
-        )
-        status = run(arguments, surroundings)
-        return Said(status, *(stream.buffer.getvalue().decode() for stream in (out, err)))  # type: ignore[attr-defined]
+        with (
+            tempfile.TemporaryFile("w+", encoding="utf-8") as out,
+            tempfile.TemporaryFile("w+", encoding="utf-8") as err,
+        ):
+            surroundings = Surroundings(
+                cwd=str(self.cwd),
+                environ={
+                    "RUNCEPT_HOME": str(self.home),
+                    "HOME": str(self.home.parent),
+                    "PATH": "/usr/bin",
+                    **self.environ,
+                },
+                stdin=io.StringIO(self.stdin),
+                stdout=out,
+                stderr=err,
+                stdin_is_terminal=self.stdin_is_terminal,
+                stdout_is_terminal=self.terminal,
+                stderr_is_terminal=self.errors_at_terminal,
+                width=self.width,
+            )
+            status = run(arguments, surroundings)
+            for stream in (out, err):
+                stream.seek(0)
+            return Said(status, out.buffer.read(), err.buffer.read().decode())
 
 
 def shop_stage(directory: Path) -> Stage:

@@ -56,6 +56,7 @@ def test_every_command_is_there_and_has_help(stage: Stage, name: str) -> None:
         (["start"], "See `runcept start --help`."),
         (["activate", "--timeout", "soon"], "See `runcept activate --help`."),
         (["logs", "--run", "first"], "See `runcept logs --help`."),
+        (["logs", "--run", "1" * 5000], "See `runcept logs --help`."),
     ],
 )
 def test_a_command_line_that_cannot_be_is_one_sentence_and_a_hint(

@@ -9,7 +9,7 @@ import pytest
 from tests.records import AT, started
 from tests.unit.cli_stage import Stage, shop_stage
 
-from runcept.cli.layout import width_of
+from runcept.core.columns import width_of
 from runcept.logs import error_search
 from runcept.logs.encoder import Encoder
 
@@ -111,6 +111,7 @@ def test_what_is_left_out_is_said(stage: Stage, monkeypatch: pytest.MonkeyPatch)
     assert stage.run("logs", "--errors", "-n", "3").out.count("  web, ") == 3
     assert stage.run("logs", "--errors", "-n", "20").out.count("  web, ") == 15
     assert stage.run("logs", "--errors", "-n", "0").out == "0 of 15 errors; the older ones occurred 16 times\n"
+    monkeypatch.setattr(error_search, "_CHUNK", 1)
     monkeypatch.setattr(error_search, "_REACH", 1)
     write(stage, "web", *["GET /\n" * 1000] * 5)
     said = stage.run("logs", "web", "--errors").out.split("\n")

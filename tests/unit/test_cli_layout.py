@@ -7,9 +7,10 @@ import time
 
 import pytest
 
-from runcept.cli.layout import Cell, Column, Row, Table, drawn_lines, width_of
+from runcept.cli.layout import Cell, Column, Row, Table, drawn_lines
 from runcept.cli.log_lines import Painter
 from runcept.cli.present import counted, process_table, short_path
+from runcept.core.columns import width_of
 from runcept.core.printable import printable
 from runcept.core.views import Health, ProcessView, State
 from runcept.logs.record import Line

@@ -62,6 +62,35 @@ def test_the_newest_events_come_in_order(database: Database) -> None:
     assert [event.message for event in database.events("/1", limit=2)] == ["7", "9"]
 
 
+def test_the_oldest_events_of_an_environment_are_dropped(tmp_path: Path) -> None:
+    """Ten thousand of each are kept, and at most a thousand more; what is rare is not crowded out by what is not."""
+    path = str(tmp_path / "runcept.db")
+    for start in (0, 12_000):
+        database = Database(Storage(path))
+        if not start:
+            rare = [StoredEvent(0.0, "/rare", None, "ready", "", "cli", {})]
+            with database.transaction():
+                database.add_events(rare)
+        for first in range(start, start + 12_000, 500):
+            numbered = [
+                StoredEvent(float(n), "/often", None, "ready", str(n), "cli", {}) for n in range(first, first + 500)
+            ]
+            of_none = [StoredEvent(float(first), None, None, "daemon_started", "", "cli", {})]
+            with database.transaction():
+                database.add_events(numbered + of_none)
+            kept = database.events("/often", limit=100_000)
+            assert min(10_000, first + 500) <= len(kept) <= 11_000
+            assert kept[-1].message == str(first + 499)
+        assert len(database.events(limit=100_000)) == len(kept) + 1 + 24 * (1 if not start else 2)
+        assert database.events("/rare") == rare
+        database.close()
+    with_one_more = Database(Storage(path))
+    with with_one_more.transaction():
+        with_one_more.add_events(numbered)
+    assert len(with_one_more.events("/often", limit=100_000)) == 10_000
+    with_one_more.close()
+
+
 def test_a_run_is_unreleased_from_its_decision_to_its_release(database: Database) -> None:
     """So that a new daemon knows of it at every instant between."""
     with database.transaction():

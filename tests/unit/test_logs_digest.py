@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 
 import pytest
 
 from runcept.logs.digest import ErrorItem, Fold, newest_first, pattern_of
-from runcept.logs.error_blocks import Joiner
+from runcept.logs.error_blocks import Block, Joiner
 from runcept.logs.record import Line
 
 
@@ -105,6 +106,22 @@ def test_what_is_kept_is_bounded() -> None:
         fold.merge(folded(f"ERROR {word}"), 1)
     assert len(fold.items("web")) == 500
     assert fold.overflow == len(words) - 500
+
+
+@pytest.mark.parametrize("words", ["a.b-", "a", "0a", "http", "a:", "/a", "a+"])
+def test_what_varies_is_found_in_a_time_that_grows_with_the_text(words: str) -> None:
+    """However long its words are."""
+
+    def seconds(count: int) -> float:
+        block = Block(0, None, "stderr", "log", "ERROR", words * count)
+        best = 1e9
+        for _ in range(3):
+            begin = time.process_time()
+            pattern_of(block)
+            best = min(best, time.process_time() - begin)
+        return best
+
+    assert seconds(16_000) < 10 * seconds(4_000) + 0.02
 
 
 def test_patterns_are_made_of_the_beginning_of_a_message() -> None:

@@ -156,7 +156,17 @@ LEVELS = [
     ("Nov 22 08:00:00 host app[7]: ERROR no tea", "ERROR", "no tea"),
     ("\x1b[31mERROR\x1b[0m no tea", "ERROR", "no tea"),
     ("ERRO[0003] no tea", "ERROR", "[0003] no tea"),
-    ("npm ERR! missing script: start", "ERROR", "missing script: start"),
+    ("npm ERR! missing script: start", "npm ERR!", "missing script: start"),
+    ("npm error code ENOENT", "npm error", "code ENOENT"),
+    ("error[E0425]: cannot find value `tea` in this scope", "error", "cannot find value `tea` in this scope"),
+    ("<1>2026-11-22 host ALERT no tea", "ALERT", "no tea"),
+    ("[alert] 12#0: no tea", "ALERT", "12#0: no tea"),
+    ("EMERGENCY: no tea", "EMERG", "no tea"),
+    ('{"severity":"EMERGENCY","message":"no tea"}', "EMERG", "no tea"),
+    ("level=err msg=x", "ERROR", "x"),
+    ('{"level":50,"data":{"level":30},"msg":"no tea"}', "ERROR", "no tea"),
+    ('{"data":{"level":30},"level":50,"msg":"no tea"}', "ERROR", "no tea"),
+    ('{"log":{"level":"error"},"message":"no tea"}', "ERROR", "no tea"),
     ("SEVERE: no tea", "SEVERE", "no tea"),
     ('time=2026-11-22T08:00:00Z level=error msg="no \\"tea\\"" n=3', "ERROR", 'no \\"tea\\"'),
     ("ts=1 lvl=fatal msg=stop", "FATAL", "stop"),
@@ -198,6 +208,8 @@ def test_a_line_that_says_it_is_an_error_is_one(text: str, title: str, message: 
         'level=info msg="ERROR pages built"',
         '{"level":"info","msg":"error: none"}',
         '{"level":30,"msg":"ERROR"}',
+        '{"data":{"level":50},"level":30,"msg":"fine"}',
+        '{"level":"info","data":{"severity":"ERROR"}}',
         '{"errors":[],"critical":false}',
         "mirror: synced",
         "    at home (12:30:15)",
@@ -212,6 +224,18 @@ def test_a_line_that_says_it_is_an_error_is_one(text: str, title: str, message: 
 def test_what_only_looks_like_an_error_is_none(text: str) -> None:
     """The first level of a line counts, and a word alone does not."""
     assert joined([text, text, "goes on"]) == []
+
+
+def test_what_node_tools_say_in_several_lines_is_one_error() -> None:
+    """npm names itself in each line; webpack says where, and then what."""
+    (npm,) = joined(["npm error code E404", "npm error 404 Not Found", "npm error", "npm error A log is", "done"])
+    assert len(npm.lines()) == 4
+    missing = "Module not found: Error: Can't resolve './no' in '/srv/src'"
+    (webpack,) = joined(["ERROR in ./src/a.js 1:0-14", missing, "  using description file: /srv/package.json"])
+    assert (webpack.title, webpack.message) == ("Module not found", missing.partition(": ")[2])
+    assert len(webpack.lines()) == 3
+    (typed,) = joined(["ERROR in ./src/a.ts:3:5", "TS2304: Cannot find name 'tea'."])
+    assert (typed.title, typed.message) == ("TS2304", "Cannot find name 'tea'.")
 
 
 def test_the_stack_in_a_record_of_json_is_shown_as_lines() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,9 @@ from tests.records import AT, said, started
 from runcept.logs import error_search as search_module
 from runcept.logs import files as files_module
 from runcept.logs.encoder import Encoder
+from runcept.logs.error_grammar import opening
 from runcept.logs.error_search import ErrorPage, find_errors
+from runcept.logs.level import SEVERE
 
 CRASHES = Path(__file__).parents[1] / "crashes"
 
@@ -44,6 +47,7 @@ def _blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     """Reads so small that every error is in many of them, and ordinary ones."""
     monkeypatch.setattr(files_module, "_FIRST_BLOCK", request.param)
     monkeypatch.setattr(files_module, "_BLOCK", request.param)
+    monkeypatch.setattr(search_module, "_CHUNK", request.param)
 
 
 @pytest.mark.usefixtures("_blocks")
@@ -102,7 +106,7 @@ def test_one_run_can_be_searched_alone(log: Path) -> None:
 
 def test_what_is_before_the_wanted_run_is_not_read(log: Path) -> None:
     """The last run of a large log is searched as fast as a small log."""
-    log.write_bytes(started(1) + said(range(1, 9000), "GET /") + started(2, 9000) + records("ERROR a\n", 9001))
+    log.write_bytes(started(1) + records("GET /\n" * 150_000, 1) + started(2, 9000) + records("ERROR a\n", 9001))
     (searched,) = find_errors({"web": str(log)}, run="last").searched
     assert searched.complete
     assert searched.bytes < log.stat().st_size / 4
@@ -136,6 +140,31 @@ def test_several_logs_are_one_answer(tmp_path: Path) -> None:
     assert [each.process for each in page.searched] == ["a", "b", "missing"]
 
 
+PLACES = [
+    *("{} no tea", "2026-11-22 {}: no tea", "a|{}|b", "[{}] no tea", "<{}> no tea", "\t{}\tno tea", "({}) no tea"),
+    *("level={} msg=x", 'lvl="{}" msg=x', "severity={}", "no {}: tea"),
+    *('"level":"{}"', '"severity": "{}"', '"a":{"level":"{}"}', '"log.level":"{}","a":1'),
+    *('"level":50,"a":"tea"', '"level": 60,"a":"tea"'),
+]
+
+
+def test_every_line_that_says_it_is_severe_is_found(log: Path) -> None:
+    """Alone in a log: of what is read only because a word of an error stands there, no word is missing."""
+    count = 0
+    for place, word in itertools.product(PLACES, sorted(SEVERE)):
+        for written in {word, word.upper(), word.capitalize()}:
+            for shown in (written, f"\x1b[31m{written}\x1b[0m"):
+                text = place.replace("{}", shown)
+                text = f"{{{text}}}" if text.startswith('"') else text
+                if shown != written and text.startswith("{"):
+                    continue
+                log.write_bytes(records(f"{text}\n", 1))
+                is_severe = opening(text.replace("\x1b[31m", "").replace("\x1b[0m", "")) is not None
+                assert len(find_errors({"web": str(log)}).errors) == is_severe, text
+                count += is_severe
+    assert count > 500
+
+
 @pytest.mark.usefixtures("_blocks")
 def test_text_of_old_is_searched_too(log: Path) -> None:
     """Plain lines, records with a level, and records of today, in one file; without a last newline too."""
@@ -152,6 +181,20 @@ def test_text_of_old_is_searched_too(log: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("lines_before", [0, 3_000, 4_000, 5_000, 9_000])
+def test_an_error_is_one_however_deep_its_calls_are(log: Path, lines_before: int) -> None:
+    """Two functions that call each other are no repeated frame that Python folds: 148 KB for a traceback."""
+    frame = '  File "/srv/app.py", line {}, in {}\n    return {}(number)\n'
+    frames = "".join(frame.format(1, "even", "odd") + frame.format(4, "odd", "even") for _ in range(500))
+    text = f"Traceback (most recent call last):\n{frames}RecursionError: maximum recursion depth exceeded\n"
+    before = "GET /items/1 200 in 1 ms, which is said at some length so that lines are as long as those of others\n"
+    log.write_bytes(records(before * lines_before, 1) + records(text, 2) + records("GET /\n" * 20, 3) * 400)
+    (error,) = find_errors({"web": str(log)}).errors
+    assert (error.title, error.count) == ("RecursionError", 1)
+    assert error.lines[0] == "Traceback (most recent call last):"
+    assert error.lines[-1] == "RecursionError: maximum recursion depth exceeded"
+
+
 def test_it_is_told_how_far_a_log_was_searched(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No further than is quick: a number of bytes, or of lines that had to be read; what is older is left."""
     log.write_bytes(
@@ -159,6 +202,7 @@ def test_it_is_told_how_far_a_log_was_searched(log: Path, monkeypatch: pytest.Mo
     )
     web = {"web": str(log)}
     assert [item.message for item in find_errors(web).errors] == ["new", "old"]
+    monkeypatch.setattr(search_module, "_CHUNK", 1)
     monkeypatch.setattr(search_module, "_REACH", 100_000)
     page = find_errors(web)
     assert told(page) == [("ERROR", 1, 5)]
@@ -171,6 +215,24 @@ def test_it_is_told_how_far_a_log_was_searched(log: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(search_module, "_REACH", 1 << 30)
     monkeypatch.setattr(search_module, "_DECODED", 1)
     assert not find_errors(web).searched[0].complete
+
+
+def test_several_logs_share_what_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty logs cost no more than one; what a quiet one leaves is for the others, and each has its newest errors."""
+    monkeypatch.setattr(search_module, "_CHUNK", 10_000)
+    monkeypatch.setattr(search_module, "_ASIDE", 10_000)
+    monkeypatch.setattr(search_module, "_DECODED", 4_000)
+    paths = {name: str(tmp_path / name) for name in ("a", "quiet", "b")}
+    for name, path in paths.items():
+        text = "GET /\n" if name == "quiet" else "".join(f"ERROR {name}\n" for _ in range(100))
+        Path(path).write_bytes(b"".join(records(text, n) for n in range(200)))
+    together = {each.process: each for each in find_errors(paths).searched}
+    alone = find_errors({"a": paths["a"]}).searched[0]
+    assert together["quiet"].complete
+    assert together["a"].bytes < alone.bytes / 2
+    assert together["a"].bytes < together["b"].bytes < alone.bytes
+    assert together["a"].bytes + together["b"].bytes < 1.5 * alone.bytes
+    assert {each.process for each in find_errors(paths).errors} == {"a", "b"}
 
 
 def _clean(number: int) -> str:

@@ -5,6 +5,7 @@ import os
 import shutil
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ import pytest
 from tests.records import said, started
 from tests.support import wait_until
 
+from runcept.logs import files as files_module
+from runcept.logs import search as search_module
+from runcept.logs.encoder import Encoder
 from runcept.logs.reader import Line, follow
 
 
@@ -154,6 +158,50 @@ def test_a_replaced_file_is_read_to_its_end_first(log: Path, followed: Callable[
     assert follower.messages() == [f"line {n}" for n in range(1, 32)]
 
 
+def test_a_copy_in_the_place_of_a_log_is_gone_on_with(log: Path, followed: Callable[..., Follower]) -> None:
+    """As editors leave it behind: it begins as the file did that was read, and what is new is at its end."""
+    append(log, said(range(1, 9)))
+    follower = followed()
+    shutil.copy(log, f"{log}.copy")
+    os.rename(f"{log}.copy", log)
+    append(log, said([9]))
+    follower.settle()
+    assert follower.messages() == [f"line {n}" for n in range(1, 10)]
+
+
+def test_whoever_is_far_behind_holds_no_more_than_two_files(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compressed ones are unpacked once, when their turn comes, and the directory is not read for each."""
+    append(log, said([0]))
+    lines = follow({"web": str(log)}, stop=lambda: True)
+    got = [next(lines)]
+    files = 60
+    for number in range(1, files):
+        packed = Path(f"{log}.{files - number}.gz")
+        packed.write_bytes(gzip.compress(log.read_bytes() if number == 1 else said([number - 1])))
+    log.unlink()
+    append(log, said([files - 1]))
+    opened = len(os.listdir("/proc/self/fd"))
+    calls = {"_unpacked": 0, "rotated": 0}
+
+    def counted(name: str) -> Callable[..., Any]:
+        real = getattr(files_module, name)
+
+        def count(*arguments: Any) -> Any:
+            calls[name] += 1
+            return real(*arguments)
+
+        return count
+
+    for name in calls:
+        monkeypatch.setattr(files_module, name, counted(name))
+    for line in lines:
+        got.append(line)
+        assert len(os.listdir("/proc/self/fd")) <= opened + 4
+    assert [line.message for line in got] == [f"line {n}" for n in range(files)]
+    assert calls["_unpacked"] < files
+    assert calls["rotated"] < 3 * files
+
+
 def test_a_truncated_log_is_read_from_its_new_beginning(log: Path, followed: Callable[..., Follower]) -> None:
     """`> web.jsonl` by hand: what is written then is shown, also when there is soon more than before."""
     append(log, said(range(1, 5)))
@@ -166,16 +214,53 @@ def test_a_truncated_log_is_read_from_its_new_beginning(log: Path, followed: Cal
     assert follower.messages() == ["line 10", *(f"line {n}" for n in range(20, 40))]
 
 
-def test_records_that_a_writer_took_back_do_not_bring_all_again(log: Path, followed: Callable[..., Follower]) -> None:
-    """After a crash the last records are cut off and written again: what stood before them is not shown twice."""
-    whole = said(range(1, 50))
-    append(log, whole)
+def test_records_that_a_writer_took_back_are_shown_once(log: Path, followed: Callable[..., Follower]) -> None:
+    """After a crash the last records are cut off and written again, maybe in pieces; or others come in their place."""
+    append(log, said(range(1, 50)))
     follower = followed(lines=1)
+    append(log, said(range(50, 60)))
+    follower.settle()
     os.truncate(log, len(said(range(1, 49))))
     follower.settle()
-    append(log, said([49, 50]))
+    append(log, said([49]))
     follower.settle()
-    assert follower.messages() == ["line 49", "line 49", "line 50"]
+    append(log, said(range(50, 63)))
+    follower.settle()
+    assert follower.messages() == [f"line {n}" for n in range(49, 63)]
+    os.truncate(log, len(said(range(1, 61))))
+    follower.settle()
+    append(log, said([61]) + said([62], "other"))
+    follower.settle()
+    os.truncate(log, 0)
+    follower.settle()
+    append(log, said([70]))
+    follower.settle()
+    assert follower.messages()[-2:] == ["other 62", "line 70"]
+    assert len(follower.messages()) == 16
+
+
+def test_one_run_is_followed_however_far_back_it_began(
+    log: Path, followed: Callable[..., Follower], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run is asked for, so that its start is looked for however long that takes."""
+    monkeypatch.setattr(search_module, "_LOOK_BACK", 1000)
+    append(log, started(7) + said(range(1, 5000)))
+    follower = followed(run=7, lines=2)
+    append(log, said([5000]))
+    follower.settle()
+    assert follower.messages() == ["line 4998", "line 4999", "line 5000"]
+
+
+def test_a_whole_log_is_read_forwards(log: Path) -> None:
+    """However large it is, little of it is held at once."""
+    append(log, started(1) + said(range(30_000), "x" * 300))
+    lines = follow({"web": str(log)}, lines=None, stop=lambda: True)
+    tracemalloc.start()
+    try:
+        assert sum(1 for _ in lines) == 30_001
+        assert tracemalloc.get_traced_memory()[1] < 2_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_several_logs_are_followed_at_once(log: Path, followed: Callable[..., Follower]) -> None:
@@ -224,3 +309,17 @@ def test_whoever_follows_is_asked_after_each_look(log: Path) -> None:
     append(log, said(range(1, 3000)))
     assert list(lines) == []
     assert len(asked) > 3
+
+
+def test_whoever_is_behind_reads_up_to_until_though_the_time_is_up(log: Path) -> None:
+    """A slow terminal: the clock alone does not end it while lines in time are unread."""
+    start = round((time.time() - 100) * 1e6)
+    encoder = Encoder()
+    append(log, encoder.feed(0, start, b"line 0\n"))
+    lines = follow({"web": str(log)}, until=start / 1e6 + 50)
+    got = [next(lines)]
+    for second in range(1, 100):
+        append(log, encoder.feed(0, start + second * 1_000_000, b"line %d\n" % second * 200))
+    got += lines
+    assert len(got) == 1 + 50 * 200
+    assert got[-1].message == "line 50"

@@ -39,6 +39,9 @@ class Uncompressed:
     def let_go(self, descriptor: int) -> None:
         """A descriptor is not needed any more."""
 
+    def keep_within(self, directory: str, most: int, needed: frozenset[str]) -> None:
+        """All logs together may be too large."""
+
 
 @pytest.fixture
 def log(tmp_path: Path) -> Path:

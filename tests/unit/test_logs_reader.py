@@ -12,6 +12,7 @@ from tests.records import AT, said, started
 
 from runcept.errors import CursorInvalid, LogNotReadable, PatternInvalid
 from runcept.logs import files as files_module
+from runcept.logs.encoder import Encoder
 from runcept.logs.reader import LogPage, read
 
 
@@ -87,6 +88,15 @@ def test_grep_finds_what_the_expression_finds(log: Path, pattern: str) -> None:
     assert messages(read({"web": str(log)}, lines=2, grep=pattern)) == expected[-2:]
 
 
+def test_grep_looks_through_colours(log: Path) -> None:
+    """What is searched is what is seen, without escapes; what is shown is as it was written."""
+    written = ["GET \x1b[32m/index\x1b[0m.html\r", "GET /index.html", "GET /ind\x1b]8;;http://a\x07ex.html\x1b[K"]
+    log.write_bytes(b"".join(Encoder().feed(0, AT + n, f"{text}\n".encode()) for n, text in enumerate(written)))
+    for pattern in ("GET /index.html$", r"^GET .*l$", r"\bGET"):
+        assert messages(read({"web": str(log)}, grep=pattern)) == written
+    assert messages(read({"web": str(log)}, grep=r"\[32m")) == []
+
+
 def test_one_stream_can_be_read_alone(log: Path) -> None:
     """stdout, stderr, or what Runcept noted; lines of old formats count as stdout."""
     log.write_bytes(b"plain\n" + started(1) + said([1, 2]) + said([3], "bad", stream=1) + said([4]))
@@ -149,6 +159,36 @@ def test_rotated_files_are_read_too(log: Path) -> None:
     assert messages(read(web, grep="line .5")) == ["line 15", "line 25", "line 35"]
     log.unlink()
     assert messages(read(web))[-1] == "line 30"
+
+
+def test_a_directory_of_many_rotations_is_read_once_or_twice(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not for each of them."""
+    for number in range(1, 300):
+        log.with_name(f"web.jsonl.{number}").write_bytes(said([1000 - number]))
+    log.write_bytes(said([1000]))
+    looks = []
+    real = files_module.rotated
+    monkeypatch.setattr(files_module, "rotated", lambda path: looks.append(path) or real(path))
+    assert messages(read({"web": str(log)}, lines=None)) == [f"line {n}" for n in range(701, 1001)]
+    assert len(looks) <= 2
+
+
+def test_a_rotation_that_is_half_done_hides_no_file(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A number is free while files move up: what gets it is read, though it was not there when they were listed."""
+    for number, name in ((4, "web.jsonl"), (3, "web.jsonl.1"), (2, "web.jsonl.3"), (1, "web.jsonl.4")):
+        log.with_name(name).write_bytes(said([number]))
+    moves = [("web.jsonl.1", "web.jsonl.2"), ("web.jsonl", "web.jsonl.1")]
+    real = files_module.rotated
+
+    def listed_then_moved(path: str) -> list[tuple[int, str]]:
+        found = real(path)
+        while moves:
+            name, to = moves.pop(0)
+            log.with_name(name).rename(log.with_name(to))
+        return found
+
+    monkeypatch.setattr(files_module, "rotated", listed_then_moved)
+    assert messages(read({"web": str(log)})) == ["line 1", "line 2", "line 3", "line 4"]
 
 
 def test_a_record_in_the_making_is_not_shown(log: Path) -> None:

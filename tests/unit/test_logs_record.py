@@ -3,11 +3,13 @@ from __future__ import annotations
 import json
 
 import pytest
+from tests.records import decoded
 
 from runcept.logs.encoder import Encoder
-from runcept.logs.record import PART_MAX, content, decode, escape, lifecycle, parse, raw_ts, unescape
+from runcept.logs.record import PART_MAX, content, escape, lifecycle, parse, raw_ts, unescape
 
-AT = 1_795_334_400_123_456  # 2026-11-22T08:00:00.123456Z
+AT = 1_795_334_400_123_456
+TS = "2026-11-22T08:00:00.123456Z"
 
 
 def encode(*chunks: bytes, stream: int = 0) -> bytes:
@@ -126,12 +128,21 @@ def test_a_lifecycle_record_tells_what_happened() -> None:
         ),
         (b'{"timestamp":"2025-06-01T12:00:00.123456789Z","message":"nanos"}', "2025-06-01T12:00:00.123456Z", "nanos"),
         (b'{"timestamp":"noon","message":"when?"}', None, "when?"),
+        (b'{"timestamp":"0001-01-01T00:00:00Z","message":"of Go"}', "0001-01-01T00:00:00.000000Z", "of Go"),
+        (b'{"timestamp":"0001-01-01T00:00:00+05:00","message":"before all"}', None, "before all"),
+        (b'{"timestamp":"9999-12-31T23:59:59-05:00","message":"after all"}', None, "after all"),
+        (b'{"ts":"2026-11-22T08:00:00.5+01:00","message":"of others"}', "2026-11-22T07:00:00.500000Z", "of others"),
+        (b'{"ts":"2026-99-22T08:00:00.123456Z","message":"no such day"}', None, "no such day"),
+        (b'{"ts":"\\u001b[2J clears the screen, x","message":"acts"}', None, "acts"),
+        ('{"ts":"2026-11-2٢T08:00:00.123456Z","message":"digits"}'.encode(), None, "digits"),
+        (b'{"ts":"2026-11-22T08:00:00.123456Z","stream":"\\u001b]0;x\\u0007","message":"odd"}', TS, "odd"),
     ],
 )
 def test_every_line_of_a_file_is_shown(raw: bytes, ts: str | None, message: str) -> None:
     """Plain text, records of the older format and broken ones are lines, never errors."""
     line = parse(raw, "web", run=3)
     assert (line.ts, line.message, line.process, line.run, line.stream) == (ts, message, "web", 3, "stdout")
+    assert raw_ts(raw) == ts or raw.endswith(b'"std'), "the beginning of a record is enough for that"
 
 
 def test_both_streams_are_told_apart() -> None:
@@ -139,4 +150,4 @@ def test_both_streams_are_told_apart() -> None:
     encoder = Encoder()
     reads = [(0, b"out "), (1, b"err "), (0, b"put\n"), (1, b"or")]
     records = b"".join([encoder.feed(stream, AT, data) for stream, data in reads]) + encoder.flush()
-    assert decode(records.splitlines()) == {"stdout": b"out put\n", "stderr": b"err or"}
+    assert decoded(records.splitlines()) == {"stdout": b"out put\n", "stderr": b"err or"}

@@ -17,7 +17,8 @@ from runcept.logs.files import Position
 from runcept.logs.follow import Tail
 from runcept.logs.reader import follow, read
 from runcept.logs.record import content
-from runcept.logs.rotation import Rotation, remove, rotated
+from runcept.logs.rotation import Rotation, reduce, remove, rotated
+from runcept.logs.search import Query, Sieve
 from runcept.logs.testing import SpoolFeeder
 from runcept.logs.writer import LogWriter
 
@@ -41,6 +42,9 @@ class Stage:
 
     def let_go(self, descriptor: int) -> None:
         os.close(descriptor)
+
+    def keep_within(self, directory: str, most: int, needed: frozenset[str]) -> None:
+        reduce(directory, most, needed)
 
     def writer(self) -> LogWriter:
         rotation = Rotation(str(self.log), self.limits, self)
@@ -163,7 +167,7 @@ def test_a_new_file_tells_the_run_that_goes_on_in_it(stage: Stage) -> None:
 
 def test_a_follower_learns_the_run_from_a_file_that_goes_on_with_it(stage: Stage, writer: LogWriter) -> None:
     """Also one that was there before the log was."""
-    tail = Tail("web", str(stage.log), Position(), None)
+    tail = Tail("web", str(stage.log), Position(), None, Sieve(Query()))
     assert tail.poll() == []
     stage.write(writer, 3)
     assert [line.run for line in tail.poll()] == [1, 1, 1, 1]
@@ -391,3 +395,38 @@ def test_rotations_are_found_by_their_names_alone(tmp_path: Path) -> None:
         (10, "web.jsonl.10"),
     ]
     assert rotated(str(tmp_path / "nowhere" / "web.jsonl")) == []
+
+
+def test_all_logs_of_a_project_together_are_bounded(stage: Stage) -> None:
+    """The oldest rotations go first, whosever they are; then the logs of processes that are no more; no other file."""
+    directory = stage.log.parent
+    directory.mkdir(parents=True)
+    dropped, idle = directory / "dropped.jsonl", directory / "idle.jsonl"
+    others = [directory / "notes.txt", directory / "web.jsonl.20261122", directory / "link.jsonl"]
+    for path, age in ((Path(f"{dropped}.2.gz"), 9), (Path(f"{idle}.1"), 8), (Path(f"{dropped}.1"), 7), (dropped, 99)):
+        path.write_bytes(b"x" * 3000)
+        os.utime(path, (1e9 - age, 1e9 - age))
+    idle.write_bytes(b"x" * 3000)
+    others[0].write_bytes(b"x" * 50_000)
+    others[1].write_bytes(b"x" * 50_000)
+    others[2].symlink_to(others[0])
+
+    def total() -> int:
+        return sum(path.stat().st_size for path in directory.iterdir() if path not in others)
+
+    def written(most: int, count: int) -> set[str]:
+        stage.limits = LogLimits(max_size=2000, keep=100, max_total=most)
+        rotation = Rotation(str(stage.log), stage.limits, stage, frozenset([str(idle)]))
+        writer = LogWriter(str(stage.log), stage.feeder.directory, run=1, rotation=rotation)
+        stage.write(writer, count)
+        writer.close()
+        return {path.name for path in directory.iterdir() if path not in others}
+
+    assert {"dropped.jsonl.2.gz", "idle.jsonl.1", "dropped.jsonl.1"} < written(30_000, 20)
+    left = written(14_000, 20)
+    assert not left & {"dropped.jsonl.2.gz", "idle.jsonl.1"}
+    assert {"dropped.jsonl", "idle.jsonl", "web.jsonl", "web.jsonl.1"} <= left
+    assert total() <= 14_000 + 2000
+    assert stage.written.endswith(stage.output()[-500:])
+    assert written(2000, 20) == {"idle.jsonl", "web.jsonl"}
+    assert all(path.exists() for path in others)

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.records import decoded
 
 from runcept.logs import writer as writer_module
-from runcept.logs.record import decode
 from runcept.logs.testing import SpoolFeeder
 from runcept.logs.writer import LogWriter
 
@@ -143,7 +143,7 @@ def test_an_unfinished_line_does_not_hold_the_spool_for_ever(
     assert not (run.directory / f"{0:016x}.raw").exists()
     run.write("answer\n")
     writer.pump()
-    assert decode(run.log.read_bytes().splitlines())["stdout"] == b"prompt> answer\n"
+    assert decoded(run.log.read_bytes().splitlines())["stdout"] == b"prompt> answer\n"
 
 
 def test_records_that_were_not_committed_are_cut_off_and_made_again(run: Run, writer: LogWriter) -> None:

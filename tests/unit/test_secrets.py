@@ -103,3 +103,17 @@ def test_hostile_text_takes_no_time() -> None:
         mask(part * (200_000 // len(part)))
         mask("://" + part * (200_000 // len(part)))
     assert time.monotonic() - begun < 20
+
+
+def test_a_hostile_environment_takes_no_time() -> None:
+    """Twice the size is twice the time: a quadratic search would take more than a minute for these 600 KB."""
+    begun = time.monotonic()
+    for part in ["://a:", "://a:b", "://a:@", "://a:b/", "://a:/", "://:"]:
+        secret_values({"LINKS": part * (100_000 // len(part)), "TOKEN": "://a:" * 20_000})
+        secret_values({"LINKS": part * (600_000 // len(part))})
+    assert time.monotonic() - begun < 20
+
+
+def test_a_password_in_a_url_may_hold_a_slash() -> None:
+    """It should have been escaped, and is a password all the same."""
+    assert secret_values({"DATABASE_URL": "postgres://app:pa/ss-1@db/shop"}) == ["pa/ss-1"]

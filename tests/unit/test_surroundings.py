@@ -6,6 +6,7 @@ import asyncio
 import os
 import pwd
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -33,3 +34,17 @@ def test_many_that_start_at_once_ask_one_login_shell(tmp_path: Path, monkeypatch
     assert answers[0]["GREETING"] == "hello"
     assert answers[0]["HOME"] == str(tmp_path)
     assert os.environ.get("GREETING") is None
+
+
+def test_a_user_without_an_account_has_no_login_shell() -> None:
+    """As in a container: what the daemon has itself is taken, and processes start."""
+    if os.geteuid():
+        pytest.skip("only root may become a user that does not exist")
+    child = os.fork()
+    if child == 0:
+        status = 1
+        with suppress(BaseException):
+            os.setuid(48_123)
+            status = 0 if asyncio.run(surroundings.login_environ()) == dict(os.environ) else 2
+        os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

@@ -78,7 +78,7 @@ class Waiting(OfEnvironment, frozen=True, kw_only=True):
 
 
 class Activate(Waiting, frozen=True, kw_only=True):
-    """Read the project file again if nothing of it runs, start its processes and what they need."""
+    """Read the project file again, start its processes and what they need."""
 
     names: Names = []
     """Empty: all that have autostart."""

@@ -42,11 +42,10 @@ _ENTRIES = {
     "kill-all": Entry(f"{_COMMANDS}.processes", "kill_all", _PROCESSES, "Stop every process of every project."),
     "logs": Entry(f"{_COMMANDS}.logs", "logs", _LOGS, "What the processes wrote."),
     "daemon": Entry(f"{_COMMANDS}.daemon", "daemon", _DAEMON, "Start, stop, restart or look at the daemon."),
-    "mcp": Entry(f"{_COMMANDS}.mcp", "mcp", _SETUP, "The server for AI assistants, and its set-up."),
+    "mcp": Entry(f"{_COMMANDS}.mcp", "mcp", _SETUP, "The server for AI assistants, and its set-up in their programs."),
     "init": Entry(f"{_COMMANDS}.setup", "init", _SETUP, "Write a .runcept.toml from what is here."),
     "validate": Entry(f"{_COMMANDS}.setup", "validate", _SETUP, "Check the .runcept.toml."),
     "config": Entry(f"{_COMMANDS}.config", "config", _SETUP, "Settings: where they are, what is in force, the schema."),
-    "mcp": Entry(f"{_COMMANDS}.mcp", "mcp", _SETUP, "The server for AI assistants, and its set-up in their programs."),
     "help": Entry(f"{_COMMANDS}.help", "help_", _SETUP, "The help of a command."),
     "completion": Entry(f"{_COMMANDS}.completion", "completion", _SETUP, "Completion for bash, zsh or fish."),
 }

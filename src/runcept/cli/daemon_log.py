@@ -18,8 +18,8 @@ _BLOCK = 1 << 16
 _POLL_SECONDS = 0.05
 
 
-def tail(path: str, count: int) -> tuple[list[str], int]:
-    """The last lines of a file, and the offset behind them; none of a file that is not there."""
+def tail(path: str, count: int | None) -> tuple[list[str], int]:
+    """The last `count` lines of a file (None: all), and the offset behind them; none of a file that is not there."""
     try:
         with open(path, "rb") as file:
             return [_text(line) for line in deque(file, maxlen=count)], file.tell()

@@ -6,23 +6,25 @@ everything that the digest has, without escapes.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from runcept.cli import log_files
 from runcept.cli.invocation import Invocation
-from runcept.cli.layout import width_of
 from runcept.cli.present import local_time
+from runcept.core.columns import cut, width_of
 from runcept.core.printable import printable
 from runcept.logs.digest import ErrorItem
 from runcept.logs.error_search import ErrorPage, Searched, find_errors
 from runcept.units import format_size
 
-__all__ = ["Paper", "print_errors"]
+__all__ = ["ERRORS", "Paper", "print_errors"]
 
-_ITEMS = 10
+ERRORS = 10
+"""So many are shown unless another number is asked for."""
 _LINES = 8  # of an error on a terminal, from its beginning and from its end
-_HEADLINE = 240  # characters
+_HEADLINE = 240  # columns
 _NAMES = 5  # processes that are named in a sentence
 _RED, _DIM = "1;31", "2"
 
@@ -30,9 +32,9 @@ _RED, _DIM = "1;31", "2"
 def print_errors(
     invocation: Invocation, project: str, chosen: Mapping[str, str], *, lines: int | None, **choice: Any
 ) -> None:
-    """The newest errors of the chosen logs, at most `lines` of them, or ten; the rest of `choice` are filters."""
+    """The newest errors of the chosen logs, at most `lines` of them, or all; the rest of `choice` are filters."""
     with log_files.reading(project):
-        page = find_errors(chosen, items=_ITEMS if lines is None else lines, **choice)
+        page = find_errors(chosen, items=sys.maxsize if lines is None else lines, **choice)
     if invocation.options.json:
         invocation.print_json(page)
         return
@@ -63,17 +65,18 @@ class Paper:
         title = printable(item.title, color=False)
         message = printable(item.message, color=False)
         words = f"{title}: {message}" if message else title
-        rows = [*self._rows(_cut(words, _HEADLINE), 2)] if self._drawn else [words]
+        rows = [*self._rows(cut(words, _HEADLINE, "…"), 2)] if self._drawn else [words]
         rows[0] = self._paint(rows[0][: len(title)], _RED) + rows[0][len(title) :]
         yield ("✖ " if self._drawn else "") + rows[0]
         yield from (f"  {row}" for row in rows[1:])
-        for row in self._rows((" · " if self._drawn else ", ").join(_facts(item)), 2):
+        facts = printable((" · " if self._drawn else ", ").join(_facts(item)), color=False)
+        for row in self._rows(facts, 2):
             yield f"  {self._paint(row, _DIM)}"
         bar = f"  {self._paint('│', '31')} " if self._drawn else "  | "
         for line in self._shortened(item.lines):
             text = printable(line.expandtabs(4), color=False)
             is_frame = text.startswith((" ", "…"))
-            for row in [_fitting(text, self._width - 4)] if is_frame and self._drawn else self._rows(text, 4):
+            for row in [cut(text, self._width - 4, "…")] if is_frame and self._drawn else self._rows(text, 4):
                 yield (bar + self._paint(row, _DIM if is_frame else "")).rstrip()
 
     def _shortened(self, lines: list[str]) -> list[str]:
@@ -86,7 +89,7 @@ class Paper:
         """The text in rows as wide as there is room; a pipe has room for all."""
         room = self._width - indent
         while self._drawn and width_of(text) > room:
-            row = _fitting(text, room, end="")
+            row = cut(text, room)
             space = row.rfind(" ") + 1
             row = row[:space] if space > len(row) // 2 else row
             yield row.rstrip()
@@ -126,17 +129,3 @@ def _how_far(searched: Searched) -> str:
     since = f", back to {local_time(searched.since)}" if searched.since else ""
     size = format_size(searched.bytes)
     return f"of {searched.process} the newest {size} were searched{since}; --until goes further back"
-
-
-def _cut(text: str, length: int) -> str:
-    return text if len(text) <= length else text[: length - 1] + "…"
-
-
-def _fitting(text: str, width: int, end: str = "…") -> str:
-    """The beginning of the text that is not wider, with `end` where it is cut."""
-    if width_of(text) <= width:
-        return text
-    text = text[: width - len(end)]
-    while width_of(text) > width - len(end):
-        text = text[:-1]
-    return text + end

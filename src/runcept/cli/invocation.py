@@ -104,17 +104,17 @@ class Invocation:
     def print_json(self, document: object) -> None:
         """One JSON document on stdout: in one line for programs, indented on a terminal. Any msgspec type will do."""
         self.surroundings.stdout.flush()
-        self.write_json(document)
+        encoded = _json(document)
+        self._write_json(msgspec.json.format(encoded) if self.surroundings.stdout_is_terminal else encoded)
         self.surroundings.stdout.flush()
 
     def write_json(self, document: object) -> None:
-        """As `print_json`, of one of many: it is seen once stdout is flushed, and nothing but JSON was printed."""
-        try:
-            encoded = msgspec.json.encode(document)
-        except UnicodeEncodeError:  # a path that is not UTF-8: shown as JSON can, with lone surrogates escaped
-            encoded = json.dumps(msgspec.to_builtins(document)).encode()
+        """One of many, in one line: it is seen once stdout is flushed, and nothing but JSON was printed."""
+        self._write_json(_json(document))
+
+    def _write_json(self, encoded: bytes) -> None:
         if self.surroundings.stdout_is_terminal:
-            encoded = "\n".join(map(escaped, msgspec.json.format(encoded).decode().split("\n"))).encode()
+            encoded = "\n".join(map(escaped, encoded.decode().split("\n"))).encode()
         self.surroundings.stdout.buffer.write(encoded + b"\n")
 
     @contextmanager
@@ -199,6 +199,13 @@ class Invocation:
 
         room = {"width": self.surroundings.width} if self.surroundings.stderr_is_terminal else {}
         return report(self._near(path, path), found, **room)
+
+
+def _json(document: object) -> bytes:
+    try:
+        return msgspec.json.encode(document)
+    except UnicodeEncodeError:  # a path that is not UTF-8: shown as JSON can, with lone surrogates escaped
+        return json.dumps(msgspec.to_builtins(document)).encode()
 
 
 def paint(text: str, color: str) -> str:

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Self
-from unicodedata import east_asian_width
 
 from runcept.cli.invocation import Invocation
+from runcept.core.columns import cut, width_of
 from runcept.core.printable import printable
 
 if TYPE_CHECKING:
     from rich.text import Text
 
-__all__ = ["Cell", "Column", "Row", "Table", "drawn_lines", "print_cells", "shortened", "width_of"]
+__all__ = ["Cell", "Column", "Row", "Table", "drawn_lines", "print_cells", "shortened"]
 
 _GAP = 2
 _SYMBOL = 2
@@ -92,11 +92,6 @@ def drawn_lines(table: Table, width: int, *, one_line_a_row: bool = False) -> li
         text.rstrip()
         lines.append(text)
     return lines
-
-
-def width_of(text: str) -> int:
-    """Columns that a terminal needs for it."""
-    return len(text) if text.isascii() else sum(2 if east_asian_width(c) in "WF" else 1 for c in text)
 
 
 def _safe(table: Table) -> Table:
@@ -212,13 +207,7 @@ def shortened(text: str, width: int) -> str:
     """Its beginning and its end, with an ellipsis between them, where it is wider."""
     if width_of(text) <= width:
         return text
-    return f"{_cut(text, width // 2)}…{_cut(text[::-1], (width - 1) // 2)[::-1]}"
-
-
-def _cut(text: str, width: int) -> str:
-    while width_of(text) > width:
-        text = text[:-1]
-    return text
+    return f"{cut(text, width // 2)}…{cut(text[::-1], (width - 1) // 2)[::-1]}"
 
 
 def _natural(table: Table, index: int) -> int:

@@ -55,7 +55,9 @@ def _to_seconds(_: click.Context, __: click.Parameter, value: str) -> float:
         raise click.BadParameter(str(error)) from error
 
 
-def _to_count(_: click.Context, __: click.Parameter, value: str) -> int:
+def _to_count(_: click.Context, __: click.Parameter, value: str) -> int | None:
+    if value == "all":
+        return None
     if not re.fullmatch("[0-9]{1,9}", value):
         raise click.BadParameter(f"{value!r} is not a number of lines")
     return int(value)
@@ -75,14 +77,14 @@ def waiting_options(function: F) -> F:
 
 
 def lines_option(default: int) -> Callable[[F], F]:
-    """-n, --lines: how many of the last lines."""
+    """-n, --lines: how many of the last lines; None: all."""
     return click.option(
         "-n",
         "--lines",
         callback=_to_count,
         default=str(default),
         show_default=True,
-        metavar="N",
+        metavar="N|all",
         help="How many of the last lines.",
     )
 

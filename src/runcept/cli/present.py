@@ -84,7 +84,7 @@ def local_time(instant: str) -> str:
 
     try:
         return datetime.fromisoformat(instant).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    except ValueError:
+    except (ValueError, OverflowError):
         return instant
 
 

@@ -131,7 +131,9 @@ def _await_answer(home: str, poll: Callable[[], int | None], said_before: int) -
             why = _last_words(home, said_before) or f"it ended with status {status}"
             break
         if status == 0:  # another daemon was there first, and will answer
-            ended, deadline, why = True, time.monotonic() + _TAKEOVER_SECONDS, "it ended at once"
+            ended, why = True, "it ended at once"
+        if ended and not is_held(home):  # it has ended meanwhile
+            deadline = min(deadline, time.monotonic() + _TAKEOVER_SECONDS)
         time.sleep(_POLL_SECONDS)
     raise DaemonStartFailed(why, stderr_path(home))
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping, Sequence
 from textwrap import wrap
 from typing import Any, NamedTuple
 
+from runcept.core.columns import cut, width_of
 from runcept.core.secrets import mask
 
 __all__ = ["LIMIT", "Enough", "Path", "Place", "Problem", "Problems", "Span", "Wrong", "facts", "report"]
@@ -149,31 +149,12 @@ def _excerpt(line: str, place: int, width: int, room: int) -> tuple[str, str]:
     Tabs are kept, wide characters counted as two.
     """
     before, marked, after = line[:place], line[place : place + width], line[place + width :]
-    if _wide(line) > room:
-        before = _cut(before[::-1], room // 2)[::-1]
-        marked = _cut(marked, room - _wide(before))
-        after = _cut(after, room - _wide(before + marked))
-    indent = "".join("\t" if character == "\t" else " " * _columns(character) for character in before)
-    return _printable(before + marked + after), indent + "^" * max(1, _wide(marked))
-
-
-def _cut(text: str, room: int) -> str:
-    """The text, or its beginning and an ellipsis."""
-    if _wide(text) <= room:
-        return text
-    while text and _wide(text) >= room:
-        text = text[:-1]
-    return f"{text}…" if room else ""
-
-
-def _wide(text: str) -> int:
-    return sum(map(_columns, text))
-
-
-def _columns(character: str) -> int:
-    if unicodedata.combining(character):
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+    if width_of(line) > room:
+        before = cut(before[::-1], room // 2, "…")[::-1]
+        marked = cut(marked, room - width_of(before), "…")
+        after = cut(after, room - width_of(before + marked), "…")
+    indent = "".join("\t" if character == "\t" else " " * width_of(character) for character in before)
+    return _printable(before + marked + after), indent + "^" * max(1, width_of(marked))
 
 
 def _printable(text: str) -> str:

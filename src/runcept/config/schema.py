@@ -26,6 +26,14 @@ LOG = Table(
         Key("max_size", s.size, "Size at which a log is rotated.", "50MB", mistaken_for=("size", "maxsize")),
         Key("keep", s.integer(0, 10_000), "Rotated files that are kept.", 5, mistaken_for=("max_files", "backups")),
         Key("compress", s.boolean, "Compress rotated files.", default=True),
+        Key(
+            "max_total",
+            s.size,
+            "Size of all logs of a project together from which on the oldest rotated files are removed, whosever they "
+            "are. A key for `[project]` or the settings.",
+            "2GB",
+            mistaken_for=("total", "max_total_size"),
+        ),
     ),
 )
 
@@ -122,7 +130,12 @@ SHARED = (
         "10s",
         mistaken_for=("stop_grace_period", "kill_timeout", "stopwaitsecs", "grace_period"),
     ),
-    Key("log", table_or(LOG), "Rotation of its log: `{max_size, keep, compress}`.", mistaken_for=("logs", "logging")),
+    Key(
+        "log",
+        table_or(LOG),
+        "Rotation of its log: `{max_size, keep, compress, max_total}`.",
+        mistaken_for=("logs", "logging"),
+    ),
 )
 
 _SHELL = Key(

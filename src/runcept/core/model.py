@@ -121,6 +121,8 @@ class LogLimits(msgspec.Struct, frozen=True):
     max_size: int = 50_000_000
     keep: int = 5
     compress: bool = True
+    max_total: int = 2_000_000_000
+    """Bytes of all logs of the project together, beyond which rotations are removed, the oldest first."""
 
 
 class Process(msgspec.Struct, frozen=True):

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 
+from runcept.logs.plain import ANSI
+
 __all__ = ["escaped", "printable"]
 
 _RESET = "\x1b[0m"
-# ECMA-48: CSI …final, OSC … terminated by BEL or ST, other two-byte escapes; SGR is the CSI that ends in m.
-_ESCAPE = re.compile(
-    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|[ -/]*[0-~])?"
-)
-_SGR = re.compile(r"\x1b\[[0-9;:]*m")
+_SGR = re.compile(r"\x1b\[[0-9;:]*m")  # ECMA-48: the CSI that ends in m
 # C0 and C1 controls, also as bytes that are not UTF-8 (lone surrogates); separators of lines; what reorders text,
 # so that it reads otherwise than it is: the embeddings, overrides and isolates of Unicode's bidirectional algorithm.
 _CONTROL = re.compile("[\x00-\x08\x0a-\x1a\x1c-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\udc80-\udc9f]")
@@ -27,7 +25,7 @@ def printable(message: str, *, color: bool) -> str:
         return message
     text = message.rstrip("\r").rpartition("\r")[2]
     if "\x1b" in text:
-        text = _ESCAPE.sub(lambda found: found[0] if color and _SGR.fullmatch(found[0]) else "", text)
+        text = ANSI.sub(lambda found: found[0] if color and _SGR.fullmatch(found[0]) else "", text)
         if "\x1b" in text:
             text += _RESET
     return _CONTROL.sub(_escaped, text)

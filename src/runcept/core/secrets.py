@@ -40,7 +40,7 @@ _PLAIN = re.compile(r"[a-z]{,15}|[A-Z]{,15}|[A-Z][a-z]{,14}|[\d.:]{,9}")
 """What is in a dictionary, or a number."""
 _HARMLESS = re.compile(r"[\d.]{,7}|true|false|null|none|yes|no|\*+", re.IGNORECASE)
 _USERINFO = re.compile(r"(?<=://)([^\s/:@]*+:)([^\s/]+)(?=@)")
-_PASSWORD_OF_URL = re.compile(r"://[^\s/:@]*+:(\S+)@")
+_PASSWORD_OF_URL = re.compile(r"://[^\s/:@]*+:((?:[^\s/]|/(?!/))+)@")  # up to the next "//": linear in time
 _AUTHORIZATION = re.compile(
     r"""(authorization\\?["']?\s*+[:=]\s*+\\?["']?\w++\s++|\bbearer\s++(?=\S{12}))([^\s"'\\]++)""", re.IGNORECASE
 )

@@ -18,7 +18,6 @@ import runcept
 from runcept.api import messages as m
 from runcept.config.settings import load_settings
 from runcept.core.secrets import mask
-from runcept.daemon import lock
 from runcept.daemon.engine import Engine
 from runcept.daemon.handlers import Handlers
 from runcept.daemon.performer import SystemPerformer
@@ -29,10 +28,10 @@ from runcept.database.queries import Database
 from runcept.errors import ConfigError, RunceptError
 from runcept.paths import daemon_log, ensure_home, socket_path
 from runcept.paths import database as database_path
-from runcept.process import cgroups
+from runcept.process.apart import stand_apart
 from runcept.process.keeper_link import KeeperLink
 from runcept.process.limits import raise_file_limit
-from runcept.process.system import set_tag
+from runcept.process.lock import Lock, call_holder
 from runcept.units import instant
 
 __all__ = ["main"]
@@ -40,6 +39,8 @@ __all__ = ["main"]
 _log = logging.getLogger("runcept.daemon")
 _LOG_BYTES = 5_000_000
 _RETRY_SECONDS = 1.0
+_HOME_SECONDS = 2.0
+"""How often it is looked whether the home is still ours."""
 
 
 class _JsonLines(logging.Formatter):
@@ -65,8 +66,9 @@ class _ForEyes(logging.Formatter):
 class Daemon:
     """The parts of a running daemon."""
 
-    def __init__(self, home: str, tasks: asyncio.TaskGroup, database: Database) -> None:
+    def __init__(self, home: str, lock: Lock, tasks: asyncio.TaskGroup, database: Database) -> None:
         self._home = home
+        self._lock = lock
         self._tasks = tasks
         self._database = database
         self._engine = Engine(asyncio.get_running_loop(), database)
@@ -91,9 +93,11 @@ class Daemon:
             loop.add_signal_handler(number, self._asked_to_end)
         loop.add_signal_handler(signal.SIGHUP, self._listen_anew)
         self._server = self._tasks.create_task(serve(self._listener, self._handlers, self._spawn_task))
+        self._tasks.create_task(self._keep_home())
         await self._handlers.stopping.wait()
-        with suppress(FileNotFoundError):
-            os.unlink(socket_path(self._home))
+        if self._lock.is_in_place():  # else it is another daemon's
+            with suppress(FileNotFoundError):
+                os.unlink(socket_path(self._home))
         self._hang_up()
         await self._leave()
 
@@ -109,6 +113,30 @@ class Daemon:
         self._hang_up()
         self._listener = bind(socket_path(self._home))
         self._server = self._tasks.create_task(serve(self._listener, self._handlers, self._spawn_task))
+
+    async def _keep_home(self) -> None:
+        """See that we can be found: a home that was removed is made anew, unless another daemon has it by then."""
+        while True:
+            await asyncio.sleep(_HOME_SECONDS)
+            if self._lock.is_in_place():
+                continue
+            _log.warning("%s was removed while we run", self._home)
+            try:
+                ensure_home(self._home)
+                is_ours = self._lock.renew()
+            except (RunceptError, OSError) as error:
+                _log.warning("it cannot be made anew: %s", error)
+                continue
+            if not is_ours:
+                _log.error("another daemon has it by now: we end, with all that we run, which nobody could reach")
+                self._asked_to_end()
+                return
+            self._listen_anew()
+            for handler in logging.getLogger().handlers:
+                handler.close()  # it opens its file again when there is something to write
+            with suppress(RunceptError, OSError):  # a keeper that is lost makes way for another, which finds its place
+                await self._performer.link.be_found()
+            self._engine.record("home_restored", "the home was removed, and made anew", "supervisor")
 
     async def _connect(self) -> None:
         """Reach the keeper, or start one."""
@@ -175,9 +203,9 @@ async def _guarded(work: Coroutine[Any, Any, None]) -> None:
         _log.exception("a task failed")
 
 
-async def _run(home: str, database: Database) -> None:
+async def _run(home: str, lock: Lock, database: Database) -> None:
     async with asyncio.TaskGroup() as tasks:
-        daemon = Daemon(home, tasks, database)
+        daemon = Daemon(home, lock, tasks, database)
         await daemon.run()
         for task in asyncio.all_tasks() - {asyncio.current_task()}:
             task.cancel()
@@ -215,23 +243,20 @@ def main(home: str, *, foreground: bool = False, again: bool = False) -> int:
     os.umask(0o077)  # whoever starts it: what it writes is for nobody else; processes get the umask of their shell
     ensure_home(home)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it can be heeded: whoever holds the lock may be sent one
-    held = lock.acquire(home, "daemon.lock")
-    if held is None:
+    lock = Lock.acquire(home, "daemon.lock")
+    if lock is None:
         sys.stderr.write(f"runcept: a daemon for {home} is running already\n")
-        if pid := lock.holder(home, "daemon.lock"):
-            with suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGHUP)  # whoever starts a second one has not found the first
+        call_holder(home, "daemon.lock")  # whoever starts a second one has not found the first
         return 0
-    if again and (keeper := lock.acquire(home, "keeper.lock")) is not None:
-        os.close(keeper)
+    if again and (keeper := Lock.acquire(home, "keeper.lock", to_hold=False)) is not None:
+        keeper.close()
         return 0
-    set_tag(os.getpid(), 0)  # it may have been started by a process of ours, or by a keeper in the middle of a spawn
-    cgroups.leave()
+    stand_apart()  # it may have been started by a process of ours, or by a keeper in the middle of a spawn
     raise_file_limit()
     _set_up_log(home, foreground=foreground)
-    database = Database(Storage(database_path(home)))
+    database = Database(Storage(database_path(home), lock.is_in_place))
     try:
-        asyncio.run(_run(home, database))
+        asyncio.run(_run(home, lock, database))
     except BaseException:
         _log.exception("the daemon ended by an error")
         raise

@@ -48,6 +48,8 @@ class Output(NamedTuple):
     log_path: str
     run: int
     limits: LogLimits
+    logs: frozenset[str] = frozenset()
+    """Those of all processes of the project."""
 
 
 class Note(NamedTuple):
@@ -127,7 +129,7 @@ class Capture:
         """Those that may have something to write, in the order of their turns."""
         self._offsets: dict[str, int] = {}
         self._waiting: dict[str, list[tuple[int, asyncio.Future[None]]]] = {}
-        self._compressor = Compressor()
+        self._compressor = Compressor(written=lambda: {tap.log_path for tap in list(self._taps.values())})
         self._may_move = threading.Event()
         self._may_move.set()
         sys.setswitchinterval(_SWITCH_SECONDS)
@@ -184,9 +186,12 @@ class Capture:
         line: str = await self._call(lambda: self._flush(key, run))
         return line
 
-    async def close(self, key: str) -> None:
-        """End: the last line is kept even without its newline. OSError where the log cannot be written: it goes on."""
-        await self._call(lambda: self._close(key))
+    async def close(self, key: str, *, dropping: bool = False) -> None:
+        """End: the last line is kept even without its newline. OSError where the log cannot be written: it goes on.
+
+        With `dropping`, what is not in the log yet never will be.
+        """
+        await self._call(lambda: self._close(key, dropping))
         self._offsets.pop(key, None)
         for _, arrived in self._waiting.pop(key, []):
             arrived.cancel()
@@ -297,7 +302,7 @@ class Capture:
 
     def _open(self, key: str, output: Output, first: Note | None, watch: Watch | None) -> None:
         def make_writer() -> LogWriter:
-            rotation = Rotation(output.log_path, output.limits, self._compressor)
+            rotation = Rotation(output.log_path, output.limits, self._compressor, output.logs)
             writer = LogWriter(output.log_path, output.directory, run=output.run, rotation=rotation)
             if watch is not None:
                 writer.watch(watch.pattern, lambda line: self._tell(watch, line))
@@ -324,8 +329,8 @@ class Capture:
         if tap is not None:
             tap.notes.append((tap.size, note))
             self._behind[key] = tap
-            if not tap.failing:
-                self._write(key, tap)
+            if not tap.failing and self._write(key, tap):
+                self._loop.call_soon_threadsafe(self._advanced, {key: tap.offset})
 
     def _flush(self, key: str, run: int) -> str:
         tap = self._taps.get(key)
@@ -348,13 +353,15 @@ class Capture:
         else:
             remove(log_path)
 
-    def _close(self, key: str) -> None:
+    def _close(self, key: str, dropping: bool) -> None:
         tap = self._taps.get(key)
         if tap is not None:
-            while tap.is_behind() or tap.writer is None:
+            while not dropping and (tap.is_behind() or tap.writer is None):
                 tap.write()
-            tap.writer.finish()
-            tap.writer.close()
+            if tap.writer is not None:
+                if not dropping:
+                    tap.writer.finish()
+                tap.writer.close()
             del self._taps[key]
             self._behind.pop(key, None)
 

@@ -233,9 +233,9 @@ class Engine:
     def _tick(self, set_for: float) -> None:
         self._timer = None
         now = self.now()
-        if now - set_for > _HEARING_SECONDS:
+        if now - set_for > _HEARING_SECONDS and set_for != self._hearing_until:
             # We were suspended, or starved, and requests, exits and output wait to be read. Were the inactivity or the
-            # silence of these counted first, it would be our own.
+            # silence of these counted first, it would be our own. Once: a loop that is always late has to go on.
             self._hearing_until = now + _HEARING_SECONDS
             self._set_timer()
             return

@@ -17,7 +17,7 @@ from typing import Any
 
 from runcept.core import effects as fx
 from runcept.core import events as ev
-from runcept.core.model import LogLimits, Probe, Process
+from runcept.core.model import HealthCheck, LogLimits, Probe
 from runcept.core.secrets import mask
 from runcept.daemon.capture import Capture, Note, Output, Watch, why
 from runcept.daemon.engine import Engine
@@ -159,7 +159,7 @@ class SystemPerformer:
             self._database.spawned_run(run.key, child.pid, child.start_time, boot_id(), at)
         facts = {"run": run.number, "pid": child.pid}
         first = Note("started", f"run {run.number}, pid {child.pid}", facts, at)
-        await self.begin(run, process, child.pid, child.start_time, first)
+        await self.begin(run, process.health_check, child.pid, child.start_time, first)
         self._engine.post(environment, ev.Spawned(run.name, run.number, child.pid, at, run.ports))
         run.begun.set()
 
@@ -177,33 +177,37 @@ class SystemPerformer:
         if not previous.released.is_set() and (left := await self.members(previous)):
             raise PreviousRunLives(members.named(left))
 
-    async def begin(self, run: Run, process: Process, pid: int, start_time: int, first: Note | None = None) -> None:
-        """Its main process lives: log its output, watch for the line that makes it ready."""
+    async def begin(
+        self, run: Run, check: HealthCheck | None, pid: int, start_time: int, first: Note | None = None
+    ) -> None:
+        """Its main process lives: log its output, and watch for the line that makes it ready, if `check` is for one."""
         run.pid, run.start_time, run.in_keeper, run.is_admitted = pid, start_time, True, True
         run.fate = run.fate or Fate(pid, start_time)
-        check = process.health_check
         watch = None
         if check is not None and check.probe is Probe.LOG:
             watch = Watch(check.target, lambda line: self._spawn_task(self._matched(run, line)))
         await self.open_log(run, first, watch)
 
-    def look_for_readiness(self, run: Run, process: Process) -> None:
-        """The line that makes it ready may have been logged by a daemon that did not live to tell."""
-        check = process.health_check
+    def look_for_readiness(self, run: Run, check: HealthCheck | None) -> None:
+        """Look for that line in what is logged already."""
         if check is not None and check.probe is Probe.LOG:
-            path = log_path(run.environment.path, run.name)
-            with suppress(LogNotReadable):  # what is logged from now on is seen
-                page = read({run.name: path}, lines=1, grep=check.target, run=run.number)
-                for line in page.lines:
-                    self._spawn_task(self._matched(run, line.message))
+            self._spawn_task(self._look_for_readiness(run, check.target))
+
+    async def _look_for_readiness(self, run: Run, pattern: str) -> None:
+        """The line that makes it ready may have been logged by a daemon that did not live to tell."""
+        paths = {run.name: log_path(run.environment.path, run.name)}
+        with suppress(LogNotReadable):  # what is logged from now on is seen
+            page = await asyncio.to_thread(read, paths, lines=1, grep=pattern, run=run.number)
+            for line in page.lines:
+                await self._matched(run, line.message)
 
     async def open_log(self, run: Run, first: Note | None = None, watch: Watch | None = None) -> None:
         """Move its output from the spool to its log from now on."""
         if run.is_logged:
             return
-        output = Output(
-            self.runs.directory(run), log_path(run.environment.path, run.name), run.number, _log_limits(run)
-        )
+        place, processes = run.environment.path, run.environment.project.processes
+        logs = frozenset(log_path(place, process.name) for process in processes)
+        output = Output(self.runs.directory(run), log_path(place, run.name), run.number, _log_limits(run), logs)
         run.is_logged = True
         await self.capture.open(run.key, output, first, watch)
 
@@ -335,9 +339,26 @@ class SystemPerformer:
                 await self.capture.close(run.key)
                 run.is_logged = False
         except (RunceptError, OSError) as error:
+            if self._is_gone(run.environment):
+                return await self._let_go_for_good(run)
             if not quietly:
                 _log.warning("%s: its last output waits in its directory: %s", run.key, error)
             return False
+        return True
+
+    def _is_gone(self, environment: Environment) -> bool:
+        """Nobody knows it any more, and its directory is not there either."""
+        return environment.path not in self._engine.environments and not os.path.isdir(environment.path)
+
+    async def _let_go_for_good(self, run: Run) -> bool:
+        """Its project was deleted and is forgotten: nobody will ever read what it wrote last."""
+        try:
+            await self._let_go(run)
+            if run.is_logged:
+                await self.capture.close(run.key, dropping=True)
+        except OSError:  # it lives yet
+            return False
+        _log.warning("%s: its project is gone, and so is the last of its output", run.key)
         return True
 
     async def _let_go(self, run: Run) -> int:

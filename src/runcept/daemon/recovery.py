@@ -127,7 +127,8 @@ class Recovery:
         life = environment.lives.get(stored.process) if environment is not None else None
         is_over = life is None or stored.run != life.run or not life.is_up
         entry = self._held.get(stored.key)
-        if is_over and entry is not None and is_alive(Identity(entry.pid, entry.start_time, boot_id())):
+        lives = entry is not None and is_alive(Identity(entry.pid, entry.start_time, boot_id()))
+        if entry is not None and lives and (life is None or _knows_nothing(life, stored.run)):
             await self.take_in(stored.key, entry)  # what was kept of it could not be read
             return
         if environment is None or life is None:
@@ -141,7 +142,10 @@ class Recovery:
         self._performer.runs.know(run)
         if is_over:
             run.in_keeper = entry is not None
+            run.begun.set()
             await self._finish_log(run, stored)
+            if life.run == run.number and life.pid is not None and not lives:
+                await self._tell_end(run, life, entry)
             self._performer.perform(environment, fx.Release(run.name, run.number))
             return
         if not await self._is_held(run, life):
@@ -149,6 +153,15 @@ class Recovery:
         elif run not in self._ended:
             self._engine.record("adopted", f"{run.name}: pid {run.pid}", "supervisor", environment)
         self._redo(run, life)
+
+    async def _tell_end(self, run: Run, life: Life, entry: HeldRun | None) -> None:
+        """It could not be killed, was given up, and has ended while no daemon ran."""
+        ended = (None if entry is None else entry.exit) or self._read(run, "exit.json", Exit)
+        if ended is None:
+            self._performer.ended_unseen(run)
+        else:
+            self._performer.exited(run.key, ended.code, ended.signal, ended.at, 0 if entry is None else entry.size)
+        await self._engine.wait_until(lambda: life.pid is None, _CATCH_UP_SECONDS)
 
     async def _finish_log(self, run: Run, stored: StoredRun) -> None:
         """The earlier daemon may have ended before its log could be written: then the last record is ours to make."""
@@ -198,10 +211,10 @@ class Recovery:
         entry = held or await self._adopt(run)
         ended = self._read(run, "exit.json", Exit)
         if entry is not None:
-            process = run.environment.project.process(run.name)
-            await self._performer.begin(run, process, entry.pid, entry.start_time, self._unlogged_start(run))
+            check = None if life.ready else run.environment.project.process(run.name).health_check
+            await self._performer.begin(run, check, entry.pid, entry.start_time, self._unlogged_start(run))
             self._performer.bytes_arrived(run.key, entry.size, entry.stuck)
-            self._performer.look_for_readiness(run, process)
+            self._performer.look_for_readiness(run, check)
         elif ended is None and not self._lives(run):
             return False
         await self._performer.open_log(run, self._unlogged_start(run))
@@ -331,6 +344,11 @@ class Recovery:
                 return msgspec.json.decode(file.read(), type=kind)
         except (OSError, msgspec.DecodeError):
             return None
+
+
+def _knows_nothing(life: Life, run: int) -> bool:
+    """Whether nothing is stored of that run. Of one that could not be killed and was given up, there is its pid."""
+    return life.run < run or (life.run == run and not life.is_up and life.pid is None and life.ended_at is None)
 
 
 class _Introduction(msgspec.Struct, frozen=True):

@@ -44,7 +44,10 @@ async def login_environ() -> Mapping[str, str]:
 
 
 async def _ask_login_shell() -> dict[str, str]:
-    account = pwd.getpwuid(os.geteuid())
+    try:
+        account = pwd.getpwuid(os.geteuid())
+    except KeyError:  # a user without an account, as containers have them: there is no login shell to ask
+        return {}
     base = {"HOME": account.pw_dir, "USER": account.pw_name, "LOGNAME": account.pw_name, "SHELL": account.pw_shell}
     try:
         shell = await asyncio.create_subprocess_exec(

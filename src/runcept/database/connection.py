@@ -31,12 +31,14 @@ class Storage:
 
     A file that is corrupt, or of a newer Runcept, is renamed to PATH.unusable-SECONDS and a new one begun: what runs is
     found again through the keeper. Where the file cannot be written (read-only, locked, a full disk), or is deleted or
-    replaced under us, all goes on in memory, and from there into a file as soon as there can be one.
+    replaced under us, all goes on in memory, and from there into a file as soon as there can be one; what is at the
+    path while it `is_ours` no more is another daemon's, and left alone.
     `connection` is another one after such a move.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, is_ours: Callable[[], bool] = lambda: True) -> None:
         self.path = path
+        self._is_ours = is_ours
         self.set_aside: list[str] = []
         """What became of files that could not be used, a sentence each."""
         self.trouble: str | None = None
@@ -64,7 +66,7 @@ class Storage:
         """
         if self._file is not None and self._file != self._found():
             self._leave()
-        if self._file is None and time.monotonic() >= self._retry_at:
+        if self._file is None and time.monotonic() >= self._retry_at and self._is_ours():
             try:
                 self._settle()
             except (sqlite3.Error, OSError) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -22,6 +22,10 @@ _encode = msgspec.json.encode
 _UNKEPT_MAX = 20_000
 _RUNS_MAX = 100
 """Runs of a process that are remembered after their release."""
+_EVENTS_MAX = 10_000
+"""Events of an environment that are kept; those of none have a history of their own."""
+_EVENTS_BETWEEN = 1_000
+"""So many more are added before the oldest are dropped again: it costs a millisecond."""
 
 
 class StoredEnvironment(msgspec.Struct, frozen=True):
@@ -82,6 +86,8 @@ class Database:
         """Statements and their rows, for the end of the transaction."""
         self._unkept: deque[tuple[str, Sequence[Sequence[object]]]] = deque(maxlen=_UNKEPT_MAX)
         """Those of transactions that could not be kept: they come before those of the next one that can."""
+        self._unpruned: dict[str | None, int] = {}
+        """By environment: the events added since its oldest were dropped; without, that was not by this daemon."""
         self._trouble: str | None = None
         for sentence in storage.set_aside:
             _log.error("%s", sentence)
@@ -271,11 +277,21 @@ class Database:
     # ----------------------------------------------------------------------------------------- history
 
     def add_events(self, events: Iterable[StoredEvent]) -> None:
-        """Append to the history."""
+        """Append to the history, whose oldest are dropped now and then."""
+        rows = [(e.at, e.environment, e.process, e.kind, e.message, e.actor, _encode(e.data)) for e in events]
         self._write(
             "INSERT INTO events (at, environment, process, kind, message, actor, data) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            *((e.at, e.environment, e.process, e.kind, e.message, e.actor, _encode(e.data)) for e in events),
+            *rows,
         )
+        for environment, added in Counter(row[1] for row in rows).items():
+            unpruned = self._unpruned.get(environment, _EVENTS_BETWEEN) + added
+            self._unpruned[environment] = 0 if unpruned > _EVENTS_BETWEEN else unpruned
+            if unpruned > _EVENTS_BETWEEN:
+                self._write(
+                    "DELETE FROM events WHERE environment IS ?1 AND id <="
+                    " (SELECT id FROM events WHERE environment IS ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+                    (environment, _EVENTS_MAX),
+                )
 
     def events(self, environment: str | None = None, limit: int = 100) -> list[StoredEvent]:
         """The newest `limit` events, oldest of them first; of one environment, or of all."""

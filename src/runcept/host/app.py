@@ -11,6 +11,7 @@ from runcept.client.code import Code
 from runcept.host.loading import load_everything
 from runcept.host.loop import Host
 from runcept.paths import socket_path
+from runcept.process.apart import stand_apart
 
 __all__ = ["main"]
 
@@ -20,6 +21,7 @@ _BACKLOG = 128
 def main(home: str, idle_seconds: float) -> None:
     """Run until there is a reason to end. Descriptor 3 is the lock that makes us the only one of the home."""
     os.chdir("/")
+    stand_apart()
     code = Code()
     load_everything()
     code.keep_loaded()

@@ -35,8 +35,8 @@ class Keeper:
     read. `alone`: the seconds after which a keeper ends that holds nothing, and that nobody has come for.
     """
 
-    def __init__(self, lock: int, system: Portable, bound: int, alone: int) -> None:
-        self.lock, self.system, self.bound, self.alone = lock, system, bound, alone
+    def __init__(self, home: str, lock: int, system: Portable, bound: int, alone: int) -> None:
+        self.home, self.lock, self.system, self.bound, self.alone = home, lock, system, bound, alone
         self.runs: dict[str, Run] = {}
         self.control, self.pipes = selectors.DefaultSelector(), selectors.DefaultSelector()
         self.pipes.register(self.control.fileno(), selectors.EVENT_READ)
@@ -160,11 +160,18 @@ class Keeper:
         """
         numbers = os.read(self.signals, 4096)
         self.done |= signal.SIGTERM in numbers and not self.runs
-        if signal.SIGHUP in numbers and not os.path.lexists(self.path):
+        if signal.SIGHUP in numbers:
+            self._be_found()
+        self.again_at = min(self.again_at, self.looked_at + 0.005)
+
+    def _be_found(self) -> dict[str, Any]:
+        """Make anew what others find us by, where it was removed: the socket, or the whole home with our lock."""
+        if not os.path.lexists(self.path):
+            self.lock = taken(self.home, self.system) or self.lock
             self.control.unregister(self.listener)
             self.listener.close()
             self._bind()
-        self.again_at = min(self.again_at, self.looked_at + 0.005)
+        return {}
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):  # it has left again
@@ -240,6 +247,8 @@ class Keeper:
                 run = self._held(key)
                 run.spool.consumed = max(0, offset)
                 self._settle(run)
+            case {"op": "be_found"}:
+                return self._be_found()
             case {"op": "release", "key": key}:
                 return {"size": self._release(self._held(key))}
             case {"op": "goodbye"}:
@@ -262,15 +271,28 @@ def _log(sentence: str) -> None:
 def main(home: str, path: str, bound: str = "67108864", alone: str = "10", system: str = sys.platform) -> int:
     """Hold the lock of `home` and serve `path` until told to end. Exit status 3: another keeper has this home."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it can be heeded: whoever holds the lock may be sent one
+    kind = Linux() if system == "linux" else Portable()
+    lock = taken(home, kind)
+    if lock is None:
+        _log(f"another keeper holds {home}")
+        return 3
+    raise_file_limit()
+    keeper = Keeper(home, lock, kind, int(bound), int(alone))
+    keeper.run(path)
+    with contextlib.suppress(FileNotFoundError):
+        if os.path.samestat(os.stat(os.path.join(home, "keeper.lock")), os.fstat(keeper.lock)):  # else it is another's
+            os.unlink(path)
+    return 0
+
+
+def taken(home: str, system: Portable) -> int | None:
+    """The lock of `home`, in which we name ourselves with our start time; None: another process has it."""
     lock = os.open(os.path.join(home, "keeper.lock"), os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        _log(f"another keeper holds {home}")
-        return 3
-    os.pwrite(lock, b"%-9d\n" % os.getpid(), 0)  # over that of an earlier one
-    raise_file_limit()
-    Keeper(lock, Linux() if system == "linux" else Portable(), int(bound), int(alone)).run(path)
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
-    return 0
+        os.close(lock)
+        return None
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, b"%d %d\n" % (os.getpid(), system.start_time(os.getpid()) or 0), 0)
+    return lock

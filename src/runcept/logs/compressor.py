@@ -14,9 +14,10 @@ import sys
 import threading
 import time
 import zlib
+from collections.abc import Callable, Collection
 from typing import BinaryIO
 
-from runcept.logs.rotation import PACKED, PACKING, renaming, rotated
+from runcept.logs.rotation import PACKED, PACKING, reduce, renaming, rotated
 
 __all__ = ["Compressor"]
 
@@ -33,8 +34,13 @@ class Compressor:
     was done. Readers that are a little behind find them plain.
     """
 
-    def __init__(self, settle_seconds: float = _SETTLE_SECONDS) -> None:
+    def __init__(
+        self, settle_seconds: float = _SETTLE_SECONDS, written: Callable[[], Collection[str]] = frozenset
+    ) -> None:
         self._settle = settle_seconds
+        self._written = written
+        """Which logs are written to now; asked from the thread."""
+        self._bounds: dict[str, tuple[int, frozenset[str]]] = {}
         self._due: dict[str, float] = {}
         self._removed: list[int] = []
         self._changed = threading.Condition()
@@ -51,6 +57,12 @@ class Compressor:
         """Close a file that was removed: to give back the space of a large one takes milliseconds. From any thread."""
         with self._changed:
             self._removed.append(descriptor)
+            self._wake()
+
+    def keep_within(self, directory: str, most: int, needed: frozenset[str]) -> None:
+        """Remove the oldest rotations of a directory's logs, if all take more than `most` bytes. From any thread."""
+        with self._changed:
+            self._bounds[directory] = most, needed
             self._wake()
 
     def _wake(self) -> None:
@@ -85,14 +97,23 @@ class Compressor:
         while self._removed:
             os.close(self._removed.pop())
 
+    def _reduce(self) -> None:
+        while self._bounds:
+            directory, (most, needed) = self._bounds.popitem()
+            try:
+                reduce(directory, most, {*needed, *self._written()})
+            except OSError as error:  # the next rotation there asks again
+                _log.warning("%s: logs may take more than they should: %s", directory, error)
+
     def _next(self) -> str | None:
         """Wait for a log that is due; None at the end."""
         while True:
             self._close_removed()
+            self._reduce()
             with self._changed:
                 if self._ending:
                     return None
-                if self._removed:
+                if self._removed or self._bounds:
                     continue
                 now = time.monotonic()
                 path = min(self._due, key=self._due.__getitem__, default=None)
@@ -124,6 +145,8 @@ class Compressor:
         try:
             with open(packing, "xb", opener=_private, buffering=0) as packed:
                 if self._pack(plain, packed):
+                    written_at = os.fstat(plain.fileno()).st_mtime_ns
+                    os.utime(packed.fileno(), ns=(written_at, written_at))
                     os.fsync(packed.fileno())
                     _replace(path, plain, packing)
         finally:

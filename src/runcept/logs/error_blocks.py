@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from runcept.logs.error_grammar import STATES, Opening, opening
 from runcept.logs.level import severe
+from runcept.logs.plain import plain
 from runcept.logs.record import LIFECYCLE, Line, instant_micros
 
 __all__ = ["Block", "Joiner"]
@@ -28,7 +29,6 @@ _PAUSE_MICROS = 5_000_000  # after which what comes is something else
 _FOREIGN = 500  # lines of others after which a block is over
 _OPEN = 32  # blocks at once
 
-_ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?")
 _PASSED_ON = re.compile(r"(?:\d\d:\d\d:\d\d )?[\w.-]{1,64} *\| ?")
 _JAVA_FRAME = re.compile(r".*\((?:[\w$]+\.(?:java|kt|scala|groovy|clj):\d+|Native Method|Unknown Source)\)")
 _NODE_FRAME = re.compile(r".*:\d+\)?(?: \{)?$|.*<anonymous>")
@@ -158,7 +158,7 @@ class Joiner:
             yield from self._end(next(iter(self._open)))
 
     def _said(self, channel: tuple[str, str], text: str, line: Line, offset: int) -> Iterator[Block]:
-        micros = _micros(line.ts)
+        micros = None if line.ts is None else instant_micros(line.ts)
         there = self._open.get(channel)
         if there is not None and _has_paused(there.micros, micros):
             yield from self._end(channel)
@@ -204,18 +204,9 @@ class Joiner:
             yield _named(there.block)
 
 
-def _micros(ts: str | None) -> int | None:
-    try:
-        return None if ts is None else instant_micros(ts)
-    except (ValueError, TypeError):  # of a record that is not ours
-        return None
-
-
 def _said(message: str) -> tuple[str, str]:
     """The name that stands before a line that was passed on, and the line, without colours."""
-    text = message[: _JSON_MAX + 1] if message.startswith("{") else message[:_LOOKED_AT]
-    if "\x1b" in text:
-        text = _ANSI.sub("", text)
+    text = plain(message[: _JSON_MAX + 1] if message.startswith("{") else message[:_LOOKED_AT])
     if (found := _PASSED_ON.match(text)) is not None:
         return found[0], text[found.end() :].rstrip()
     return "", text.rstrip()

@@ -13,16 +13,21 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from runcept.logs.level import severe
+from runcept.logs.level import SEVERE, severe
 
-__all__ = ["NEEDLES", "STATES", "Opening", "Step", "opening"]
+__all__ = ["EXACT_NEEDLES", "NEEDLES", "STATES", "Opening", "Step", "opening"]
 
+_SHORTEST = "err"  # is in the record of every line of stderr
+_WORDS = [word for word in SEVERE - {_SHORTEST} if not any(each in word for each in SEVERE - {word, _SHORTEST})]
 NEEDLES = (
-    *(b"rror", b"xception", b"Traceback", b"anic", b"atal", b"ritical"),
-    *(b"ERR", b"FATA", b"CRIT", b"PANIC", b"SEVERE", b"EMERG", b"emerg", b"[crit]", b"[alert]"),
-    *(b'":50', b'":60'),
+    *(word.encode() for word in sorted(_WORDS)),
+    *(b"xception", b"traceback", b"rejection"),
+    *(b'"err', b"=err", b"[err", b"merr"),  # the last: behind a colour
+    *(b'":50', b'":60', b'": 50', b'": 60'),
 )
-"""In the raw record of at least one of the first `LEAD` + 1 lines of every block, or of its last one."""
+"""In the raw record, made lower case, of one of the first lines of each block or of its last one; or there is one of
+`EXACT_NEEDLES` in the record as it is."""
+EXACT_NEEDLES = (_SHORTEST.upper().encode(),)
 
 
 class Step(NamedTuple):
@@ -129,6 +134,8 @@ STATES: dict[str, tuple[Step, ...]] = {
         _step(r'\s+(?![|+] |File ")\S', "log"),
         _step(r".*\b(?:DETAIL|HINT|STATEMENT|CONTEXT|QUERY|LOCATION):  ", "log"),  # PostgreSQL
     ),
+    "npm": (_step(r"npm (?:ERR!|error)(?: |$)", "npm"),),
+    "webpack": (_step(r"(?P<title>\S[^:]{0,60}): (?P<message>.*)", "log", names=True),),
     "end": (),
 }
 
@@ -144,6 +151,8 @@ _OPENINGS: tuple[tuple[str, str, re.Pattern[str]], ...] = tuple(
         ("rust", "rust", r"thread .*(?P<title>panic)ked at '(?P<message>.*)', (?P<site>\S+?):\d+:\d+$"),
         ("rust", "rust message", r"thread .*(?P<title>panic)ked at (?P<site>\S+?):\d+:\d+:$"),
         ("node", "node source", r"(?P<site>(?:file://|node:|/|[A-Za-z]:\\)\S+:\d+)$"),
+        ("log", "npm", r"(?P<title>npm (?:ERR!|error)) (?P<message>.*)"),
+        ("log", "webpack", r"(?P<title>ERROR) (?P<message>in \S*[\w)\]](?: \d+:\d+\S*)?)$"),
         ("node", "stack head", r"(?:Exception in thread \".*\" )?(?:Uncaught )?" + _THROWN),
         ("node", "stack head", r"[^{].*?: " + _THROWN),
     )

@@ -9,17 +9,19 @@ import contextlib
 import os
 import stat
 import zlib
+from collections import deque
 from collections.abc import Iterator
 from types import TracebackType
-from typing import BinaryIO, NamedTuple, Self
+from typing import Any, BinaryIO, NamedTuple, Self
 
 from runcept.errors import LogNotReadable
 from runcept.logs.record import TS_PREFIX, raw_ts
 from runcept.logs.rotation import PACKED, rotated
 
-__all__ = ["LogFile", "Position", "chain", "files_from"]
+__all__ = ["LogFile", "Position", "beginning", "chain", "files_from"]
 
 _HEAD = 104  # bytes: in them is where a file that was begun by rotation goes on, which no other file of the log has
+_HEAD_PACKED = 4 << 10  # bytes: so many are unpacked to have it
 _FIRST_BLOCK = 32 << 10  # bytes: enough for the last hundred lines
 _BLOCK = 256 << 10  # bytes: larger ones are fresh pages from the kernel each time, four times as slow
 _LINE_MAX = 16 << 20  # bytes: what is longer, in a damaged file, comes in pieces, so that memory is bounded
@@ -39,12 +41,18 @@ class Position(NamedTuple):
 
 
 class LogFile:
-    """An open log as it is now: `size` bytes of whole lines. A record that is still being written is not seen."""
+    """An open log as it is now. A record that is still being written is not seen.
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
+    One that is compressed is unpacked when more of it is wanted than its first bytes.
+    """
+
+    def __init__(self, file: BinaryIO, number: int = 0, *, is_packed: bool = False) -> None:
+        self.number = number
+        """Of its name, when it was opened."""
         self.status = os.fstat(file.fileno())
-        self.size = self._whole_lines(self.status.st_size)
+        self._file = file
+        self.is_packed = is_packed
+        self._size = None if is_packed else self._whole_lines(self.status.st_size)
 
     def __enter__(self) -> Self:
         return self
@@ -58,12 +66,23 @@ class LogFile:
         """Give back the file."""
         self._file.close()
 
+    @property
+    def size(self) -> int:
+        """Bytes of whole lines."""
+        if self._size is None:
+            with self._file as packed:
+                self._file = _unpacked(packed)
+            self._size = self._whole_lines(os.fstat(self._file.fileno()).st_size)
+        return self._size
+
     def refresh(self) -> bool:
         """See what was written since; whether the file has changed."""
+        if self.is_packed:
+            return False
         before, self.status = self.status, os.fstat(self._file.fileno())
         if (before.st_size, before.st_mtime_ns) == (self.status.st_size, self.status.st_mtime_ns):
             return False
-        self.size = self._whole_lines(self.status.st_size)
+        self._size = self._whole_lines(self.status.st_size)
         return True
 
     def read(self, start: int, end: int) -> bytes:
@@ -72,18 +91,30 @@ class LogFile:
 
     def position(self, offset: int | None = None) -> Position:
         """`offset`, or the end, as a place that can be found again."""
-        head = self.read(0, min(_HEAD, self.size))
+        head = self._head()
         return Position(len(head), zlib.crc32(head), self.size if offset is None else offset, raw_ts(head) or "")
 
     def has(self, position: Position) -> bool:
         """Whether `position` is a place in this file."""
-        if not 0 < position.length <= self.size or position.offset > self.size:
-            return False
-        return zlib.crc32(self.read(0, position.length)) == position.checksum
+        return self.begins_as(position) and position.offset <= self.size
+
+    def begins_as(self, position: Position) -> bool:
+        """Whether it has the first bytes of the file that `position` is in."""
+        head = self._head()[: position.length]
+        return 0 < position.length == len(head) and zlib.crc32(head) == position.checksum
 
     def is_behind(self, position: Position) -> bool:
         """Whether this file was begun after the one that `position` is in."""
-        return self.size == 0 or not position.length or self.position(0).begun >= position.begun > ""
+        head = self._head()
+        return not head or not position.length or (raw_ts(head) or "") >= position.begun > ""
+
+    def _head(self) -> bytes:
+        if self._size is not None:
+            return self.read(0, min(_HEAD, self._size))
+        with contextlib.suppress(zlib.error):
+            head: bytes = _gunzip().decompress(os.pread(self._file.fileno(), _HEAD_PACKED, 0), _HEAD)
+            return head
+        return b""
 
     def backward(self, low: int, high: int) -> Iterator[tuple[int, bytes]]:
         """(offset, whole lines) of the range between two starts of lines, the last block first."""
@@ -183,56 +214,83 @@ def chain(path: str) -> Iterator[LogFile]:
                 yield file
 
 
-def files_from(path: str, position: Position) -> list[LogFile]:
-    """The file that `position` is in and those written after it, oldest first and open: the caller closes them.
+def beginning(path: str, since: str | None) -> Position:
+    """The place of the first line that was stamped at `since` or later; None: of the first line there is."""
+    if since is None:
+        return Position()
+    for file in chain(path):
+        if (offset := file.first_at(since)) > 0:
+            return file.position(offset)
+    return Position()
 
-    Where that file is gone, the newest and those others that were begun after it.
+
+def files_from(path: str, position: Position, number: int = 0) -> list[LogFile]:
+    """The file that `position` is in and the one written after it, in this order and open: the caller closes them.
+
+    Where that file is gone, the two that were begun first after it, or the newest alone. `number` is one that the file
+    had at some time: from there on it is looked for, as files move to higher numbers only.
     """
+    found = _from(path, position, max(0, number - 1))
+    if number <= 1 or len(found) == 2:
+        return found
+    for file in found:
+        file.close()
+    return _from(path, position, 0)
+
+
+def _from(path: str, position: Position, number: int) -> list[LogFile]:
     newer: list[LogFile] = []
     with contextlib.ExitStack() as undo:
-        for file in _opened(path):
+        for file in _opened(path, number):
             undo.callback(file.close)
-            is_in = file.has(position)
-            if newer and not is_in and not file.is_behind(position):
+            is_in = file.begins_as(position)
+            if not is_in and (newer or number) and not file.is_behind(position):
                 file.close()
                 break
             newer.insert(0, file)
+            for far in newer[2:]:
+                far.close()
+            del newer[2:]
             if is_in:
                 break
         undo.pop_all()
     return newer
 
 
-def _opened(path: str) -> Iterator[LogFile]:
-    """The files, newest first, however much is rotated meanwhile. Whoever takes one closes it.
+def _opened(path: str, number: int = 0) -> Iterator[LogFile]:
+    """The files with this number or a higher one, newest first, however much is rotated meanwhile.
 
-    Files move to higher numbers, and there from plain to compressed, so each is ahead of us until we have it. But what
-    is ahead of us may be newer than what was given last, where that was moved beyond it: then that is looked for first.
+    Whoever takes one closes it. Files move to higher numbers, and there from plain to compressed, so each is ahead of
+    us until we have it. But what is ahead of us may be newer than what was given last, where that was moved beyond it:
+    then that is looked for first.
     """
-    place: _Place | None = None
+    names = _Names(path)
+    place: _Place | None = _Place(number, "") if number else None
     with contextlib.ExitStack() as stack:
         last: _Given | None = None
         is_behind = True
-        while (place := _following(path, place)) is not None:
+        while (place := names.following(place)) is not None:
             try:
                 raw = stack.enter_context(open(place.name, "rb", buffering=0, opener=_at_once))
             except (FileNotFoundError, NotADirectoryError):
+                names.forget()
                 continue
             except OSError as error:
                 raise LogNotReadable(place.name, (error.strerror or str(error)).lower()) from error
             if not stat.S_ISREG(os.fstat(raw.fileno()).st_mode):  # no log, and one may wait for it for ever
                 continue
-            file = LogFile(_unpacked(raw) if place.name.endswith(PACKED) else _another(raw))
+            file = LogFile(_another(raw), place.number, is_packed=place.name.endswith(PACKED))
             is_new = last is None or not last.is_same(raw, file)
             if last is not None and is_new and not (is_behind and last.is_in_place()):
                 if is_behind:
                     place, is_behind = last.place, False
+                    names.forget()
                 file.close()
                 raw.close()
                 continue
             if last is not None:
                 last.raw.close()
-            last, is_behind = _Given(place, raw, file.position()), True
+            last, is_behind = _Given(place, raw, None if place.name.endswith(PACKED) else file.position()), True
             if is_new:
                 yield file
             else:
@@ -251,11 +309,14 @@ class _Given(NamedTuple):
 
     place: _Place
     raw: BinaryIO
-    position: Position
+    position: Position | None
+    """Its end; None where it is compressed, and will not become so any more."""
 
     def is_same(self, raw: BinaryIO, file: LogFile) -> bool:
         """Whether it was met again, moved or compressed."""
-        return os.path.samestat(os.fstat(raw.fileno()), os.fstat(self.raw.fileno())) or file.has(self.position)
+        if os.path.samestat(os.fstat(raw.fileno()), os.fstat(self.raw.fileno())):
+            return True
+        return self.position is not None and file.has(self.position)
 
     def is_in_place(self) -> bool:
         """Whether it is still where it was, so that files with higher numbers are older."""
@@ -265,11 +326,27 @@ class _Given(NamedTuple):
             return False
 
 
-def _following(path: str, place: _Place | None) -> _Place | None:
-    """The next place at which there is a file now."""
-    if place is None:
-        return _Place(0, path)
-    return next((each for each in (_Place(*found) for found in rotated(path)) if each > place), None)
+class _Names:
+    """The names of a log's files, listed again only where there may be others."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._listed: deque[_Place] = deque()
+
+    def following(self, place: _Place | None) -> _Place | None:
+        """The next place at which there was a file when it was listed."""
+        if place is None:
+            return _Place(0, self._path)
+        while self._listed and self._listed[0] <= place:
+            self._listed.popleft()
+        if not self._listed or self._listed[0].number > place.number + 1:  # there may be one between them by now
+            self._listed.clear()
+            self._listed.extend(each for each in (_Place(*found) for found in rotated(self._path)) if each > place)
+        return self._listed[0] if self._listed else None
+
+    def forget(self) -> None:
+        """What was listed is no longer so."""
+        self._listed.clear()
 
 
 def _at_once(path: str, flags: int) -> int:
@@ -281,14 +358,19 @@ def _another(raw: BinaryIO) -> BinaryIO:
     return open(os.dup(raw.fileno()), "rb", buffering=0)
 
 
+def _gunzip() -> Any:
+    return zlib.decompressobj(wbits=31)  # 31: with the head and the end of gzip
+
+
 def _unpacked(packed: BinaryIO) -> BinaryIO:
     """The content of a compressed file as one that can be read from its end, gone when it is closed."""
     import tempfile
 
-    unpack = zlib.decompressobj(wbits=31)  # gzip
+    unpack = _gunzip()
     with contextlib.ExitStack() as undo:
         plain = undo.enter_context(tempfile.TemporaryFile(buffering=0))
         with contextlib.suppress(zlib.error):  # damaged or cut short: what there is of it
+            packed.seek(0)
             while data := packed.read(_BLOCK):
                 plain.write(unpack.decompress(data))
         undo.pop_all()

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-__all__ = ["Severity", "severe"]
+__all__ = ["SEVERE", "Severity", "severe"]
 
 
 class Severity(NamedTuple):
@@ -24,25 +24,30 @@ class Severity(NamedTuple):
 _HEAD = 160  # characters: where a level stands, if a line has one
 _JSON_MAX = 64 << 10
 
-_SEVERE = frozenset(
-    ("error", "erro", "err", "fatal", "fata", "critical", "crit", "severe", "panic", "dpanic", "emerg", "alert")
+SEVERE = frozenset(
+    (
+        *("error", "erro", "err", "fatal", "fata", "critical", "crit", "severe"),
+        *("panic", "dpanic", "emergency", "emerg", "alert"),
+    )
 )
-_FULL = {"erro": "error", "err": "error", "fata": "fatal", "crit": "critical"}
+"""The words of the levels that count as an error."""
+_MILD = frozenset(("trace", "debug", "info", "notice", "warn", "warning"))
+_FULL = {"erro": "error", "err": "error", "fata": "fatal", "crit": "critical", "emergency": "emerg"}
 _NUMBERS = {50: "ERROR", 60: "FATAL"}  # pino, bunyan
+_LEVELS = "|".join(sorted(SEVERE | _MILD, key=len, reverse=True))
 _WORD = re.compile(
-    r"""(?:^|[\s\[(<|:])
-    (?P<word>TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR|ERRO|ERR|FATAL|FATA|CRITICAL|CRIT|SEVERE|PANIC|EMERG|ALERT)
-    (?=[\s\]):>|,\[/!-]|$)
-    | \[(?P<bracketed>(?i:trace|debug|info|notice|warn|warning|error|fatal|critical|crit|emerg|alert))\]""",
+    rf"""(?:^|[\s\[(<|:]) (?P<word>{_LEVELS.upper()}) (?=[\s\]):>|,\[/!-]|$)
+    | \[(?P<bracketed>(?i:{_LEVELS}))\]""",
     re.VERBOSE,
 )
 _LOGFMT = re.compile(r"(?:^|\s)(?:level|lvl|severity)=\"?(?P<word>[A-Za-z]+)")
 _LOGFMT_MESSAGE = re.compile(r"(?:^|\s)(?:msg|message|error|err)=(?:\"(?P<quoted>(?:[^\"\\]|\\.)*)\"|(?P<plain>\S+))")
 _SAID = re.compile(
     r"(?:^|[\s\]>#])(?P<word>(?:(?:[Uu]ncaught|[Uu]nhandled|[Ff]atal|[Ii]nternal|[Ss]erver) )*"
-    r"(?:[Ee]rror|[Ff]atal|[Pp]anic|[Ee]xception))(?: TS\d+)?(?::|,(?= can't)) (?=\S)"
+    r"(?:[Ee]rror|[Ff]atal|[Pp]anic|[Ee]xception))(?: TS\d+|\[E\d+\])?(?::|,(?= can't)) (?=\S)"
 )
-_JSON_LEVEL = re.compile(r"\"(?:level|severity|lvl|levelname|log\.level)\"\s*:\s*(?:\"(?P<word>\w+)\"|(?P<number>\d+))")
+_LEVEL_KEYS = ("level", "severity", "lvl", "levelname", "log.level")
+_JSON_LEVEL = re.compile(rf"\"(?:{'|'.join(map(re.escape, _LEVEL_KEYS))})\": ?(?:\"(?P<word>\w+)\"|(?P<number>\d+))")
 _BETWEEN = re.compile(r"^(?:/[\w.-]*)?[\s\])>|:!-]*")
 
 
@@ -64,24 +69,31 @@ def severe(text: str) -> Severity | None:
 
 def _severity(word: str, message: str) -> Severity:
     lower = word.lower()
-    return Severity(lower in _SEVERE, _FULL.get(lower, lower).upper(), _BETWEEN.sub("", message, count=1).rstrip())
+    return Severity(lower in SEVERE, _FULL.get(lower, lower).upper(), _BETWEEN.sub("", message, count=1).rstrip())
 
 
 def _of_json(text: str) -> Severity | None:
-    if (found := _JSON_LEVEL.search(text)) is None:
-        return None
-    number = int(found["number"][:4]) if found["number"] else 0
-    if number and number not in _NUMBERS:
-        return Severity(False)
-    told = _severity(found["word"] or _NUMBERS[number], text)
-    if not told.is_severe or len(text) > _JSON_MAX:
-        return told
+    """A level within another value, of which there may be several, counts where the record itself has none."""
+    told = [_of_level(found["word"] or int(found["number"][:4]), text) for found in _JSON_LEVEL.finditer(text)]
+    if not any(each.is_severe for each in told) or len(text) > _JSON_MAX:
+        return told[0] if told else None
     try:
         record = msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError):
-        return told
+        return told[0]
     if not isinstance(record, dict):
-        return told
+        return told[0]
+    own = next((record[key] for key in _LEVEL_KEYS if isinstance(record.get(key), int | str)), None)
+    of_record = told[0] if own is None else _of_level(own, text)
+    return _of_record(record, of_record, text) if of_record.is_severe else of_record
+
+
+def _of_level(level: str | int, message: str) -> Severity:
+    return _severity(_NUMBERS.get(level, "") if isinstance(level, int) else level, message)
+
+
+def _of_record(record: dict[str, object], told: Severity, text: str) -> Severity:
+    """With what it says, and its stack."""
     message, cause, stack = _first(record, ("msg", "message", "event")), "", ""
     for key in ("err", "error", "exception", "exc_info", "stack", "stacktrace", "stack_trace"):
         value = record.get(key)

@@ -10,14 +10,15 @@ import contextlib
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
 
 import msgspec
 
 from runcept.errors import CursorInvalid
-from runcept.logs.files import Position
+from runcept.logs.files import Position, beginning
 from runcept.logs.follow import REMOVED, Tail, looks, merged
 from runcept.logs.record import Line, instant_text
-from runcept.logs.search import OUTPUT, Query, current_run, newest
+from runcept.logs.search import OUTPUT, Query, Sieve, current_run, newest
 from runcept.logs.watch import compile_pattern
 from runcept.logs.when import parse_when
 
@@ -51,9 +52,10 @@ def read(
     """The newest `lines` (None: all) of the logs at `paths`, by process, that pass every filter.
 
     `since` and `until` are epoch seconds or text for `parse_when`, both inclusive; `grep` is searched for in each
-    message; `stream` is stdout, stderr, runcept, or OUTPUT for the first two; `run` is a number or "last"; `after` is
-    a cursor. With `reach`, only about so many of the newest bytes of each log are searched. Whoever does not need the
-    run of each line says so with `tell_runs`: the record that tells it may be 64 MiB before the line.
+    message without its ANSI escapes; `stream` is stdout, stderr, runcept, or OUTPUT for the first two; `run` is a
+    number or "last"; `after` is a cursor. With `reach`, only about so many of the newest bytes of each log are
+    searched. Whoever does not need the run of each line says so with `tell_runs`: the record that tells it may be
+    64 MiB before the line.
     Raises InstantUnclear, PatternInvalid, CursorInvalid.
     """
     query = query_of(
@@ -77,6 +79,7 @@ def follow(
 ) -> Iterator[Line]:
     """What `read` gives, then each line that passes the filters at most 0.1 s after it was written, until `until`.
 
+    With `lines` None it begins with the first line there is, or that of `since`, and reads forwards: little is held.
     `stop` is asked after each look at the logs, twenty times a second where there is nothing new; once it is true and
     there is nothing new, the iterator ends. Closing the iterator gives back the files. Filters and errors are those of
     `read`; `run` "last" includes later runs. What rotation removes before it was given is told by a line of the event
@@ -89,30 +92,65 @@ def follow(
 def _follow(
     paths: Mapping[str, str], query: Query, after: dict[str, Position], stop: Callable[[], bool]
 ) -> Iterator[Line]:
-    page, ends = _page(paths, query, after)
+    is_whole = query.lines is None and not after
+    page, ends = (LogPage([], ""), {}) if is_whole else _page(paths, query, after)
     with contextlib.ExitStack() as stack:
-        tails = []
+        tails: list[Tail] = []
+        starts: dict[str, _Start] = {}
         for process, path in paths.items():  # before anything is shown, which may take long, and rotation goes on
-            run = current_run(process, path) if query.tells_runs else None
-            tails.append(Tail(process, path, ends[process], run))
+            start = starts[process] = _beginning(process, path, query) if is_whole else _end(process, path, query, ends)
+            tails.append(Tail(process, path, start.place, start.run, Sieve(query)))
             stack.callback(tails[-1].close)
         yield from page.lines
+        is_late = False
         for lines in looks(tails):
-            yield from (line for line in lines if _is_followed(line, query))
+            yield from (line for line in lines if _is_followed(line, query, starts[line.process].wanted_run))
             is_stopped = stop()
-            if _is_over(query) or (is_stopped and not lines):
+            if (is_stopped and not lines) or (is_late and _has_passed(lines, query)):
                 return
             if not lines:
                 time.sleep(_POLL_SECONDS)
+            is_late = _is_late(query)  # before the next look: what is not there by then is stamped later
 
 
-def _is_over(query: Query) -> bool:
-    """Whether no line can come any more that is stamped in time."""
+def _is_late(query: Query) -> bool:
+    """Whether every line that is stamped in time is in its file by now."""
     return query.until is not None and (_ts(time.time() - _LATE_SECONDS) or "") > query.until
 
 
-def _is_followed(line: Line, query: Query) -> bool:
-    return line.event == REMOVED or (query.wants(line) and (not isinstance(query.run, int) or line.run == query.run))
+def _has_passed(lines: list[Line], query: Query) -> bool:
+    """Whether no line in time is behind those of a look."""
+    oldest = next((line.ts for line in lines if line.ts is not None), None)
+    return not lines or (oldest is not None and query.until is not None and oldest > query.until)
+
+
+class _Start(NamedTuple):
+    """From where on a log is followed."""
+
+    place: Position
+    run: int | None
+    """Of the lines there."""
+    wanted_run: int | None = None
+    """Of a log that is shown from its beginning: what is of an earlier run is not wanted."""
+
+
+def _beginning(process: str, path: str, query: Query) -> _Start:
+    far = query.run is not None
+    last = current_run(process, path, far=far) if query.run == "last" else None
+    run = current_run(process, path, far=far, before=query.since) if query.since and query.tells_runs else None
+    return _Start(beginning(path, query.since), run, last)
+
+
+def _end(process: str, path: str, query: Query, ends: Mapping[str, Position]) -> _Start:
+    return _Start(ends[process], current_run(process, path, far=query.run is not None) if query.tells_runs else None)
+
+
+def _is_followed(line: Line, query: Query, wanted_run: int | None) -> bool:
+    if line.event == REMOVED:
+        return True
+    if isinstance(query.run, int):
+        return line.run == query.run and query.wants(line)
+    return (wanted_run is None or (line.run or 0) >= wanted_run) and query.wants(line)
 
 
 def query_of(

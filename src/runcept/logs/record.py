@@ -12,7 +12,7 @@ Lifecycle records have the stream "runcept" and, after the message, `event` and 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -29,8 +29,8 @@ __all__ = [
     "TS_PREFIX",
     "Line",
     "content",
+    "content_size",
     "continued",
-    "decode",
     "escape",
     "instant_micros",
     "instant_text",
@@ -60,7 +60,8 @@ RUN_EVENTS = ("started", "continued")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROS_LAST = 253_402_300_799_999_999  # the last instant that datetime can write, 9999-12-31T23:59:59.999999Z
 _ESCAPED = re.compile(rb"\\(?:\\|x([0-9a-f]{2}))")
-_TS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
+_TS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
+_KNOWN_STREAMS = frozenset((*STREAMS, LIFECYCLE))
 
 
 class Line(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -147,16 +148,17 @@ def continued(micros: int, run: int, offset: int) -> bytes:
 def parse(raw: bytes, process: str, run: int | None = None) -> Line:
     """A `Line` from one line of a file, whatever it is: what is no record is shown as it stands, as text.
 
-    `run` is that of the lines before; a record that names its own run keeps it.
+    `run` is that of the lines before; a record that names its own run keeps it. The instant and the stream are such as
+    the writer makes, whoever made the record: others count on them, and show them.
     """
     try:
         found = _records.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _plain(raw, process, run)
     return Line(
-        ts=found.ts if found.ts is not None else _modern(found.timestamp),
+        ts=_modern(found.timestamp if found.ts is None else found.ts),
         process=process,
-        stream=found.stream,
+        stream=found.stream if found.stream in _KNOWN_STREAMS else STREAMS[0],
         run=found.run if found.run is not None else run,
         message=found.message,
         partial=found.partial,
@@ -169,12 +171,25 @@ def parse(raw: bytes, process: str, run: int | None = None) -> Line:
 
 def messages(block: bytes) -> list[str] | None:
     """What the lines of a block say, ten times as fast as `parse` does; None where one of them is no record."""
+    found = _all_records(block)
+    return None if found is None else [record.message for record in found]
+
+
+def content_size(block: bytes) -> int:
+    """The length of the `content` of the lines of a block."""
+    found: Sequence[_Record | Line] | None = _all_records(block)
+    if found is None:
+        found = [parse(raw, "") for raw in block.split(b"\n") if raw]
+    return sum(len(content(each)) for each in found)
+
+
+def _all_records(block: bytes) -> list[_Record] | None:
     try:
         found = _records.decode_lines(block)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     lines = block.count(b"\n") + (not block.endswith(b"\n"))
-    return [record.message for record in found] if len(found) == lines else None  # it passes by blank lines
+    return found if len(found) == lines else None  # it passes by blank lines
 
 
 def _plain(raw: bytes, process: str, run: int | None) -> Line:
@@ -184,36 +199,39 @@ def _plain(raw: bytes, process: str, run: int | None) -> Line:
         return Line(None, process, STREAMS[0], run, escape(raw), binary=True)
 
 
-def _modern(timestamp: str | None) -> str | None:
-    """An older record's RFC 3339 timestamp, of any offset and precision, as `ts` is written; else None."""
-    if timestamp is None:
-        return None
+def _modern(instant: str | None) -> str | None:
+    """RFC 3339 of any offset and precision, as older records have it, as `ts` is written; None for other text."""
+    if instant is None or _is_ours(instant):
+        return instant
     try:
-        moment = datetime.fromisoformat(timestamp)
-    except ValueError:
+        moment = datetime.fromisoformat(instant)
+        aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return aware.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    except (ValueError, OverflowError):
         return None
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return f"{aware.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
+
+
+def _is_ours(ts: str) -> bool:
+    """Whether it is written as `instant_text` does, and there is such an instant."""
+    if _TS.fullmatch(ts) is None:
+        return False
+    try:
+        datetime.fromisoformat(ts)
+    except ValueError:
+        return False
+    return True
 
 
 def raw_ts(raw: bytes) -> str | None:
     """The `ts` of one line of a file without decoding the rest where the line is of today's format."""
     if raw.startswith(TS_PREFIX):
         ts = raw[len(TS_PREFIX) : len(TS_PREFIX) + TS_LENGTH].decode("ascii", "replace")
-        return ts if _TS.fullmatch(ts) else None
+        if _is_ours(ts):
+            return ts
     return parse(raw, "").ts if raw.startswith(b"{") else None
 
 
-def content(line: Line) -> bytes:
+def content(line: Line | _Record) -> bytes:
     """The bytes that the process wrote for this record, with the newline if it wrote one."""
     raw = unescape(line.message) if line.binary else line.message.encode()
     return raw if line.partial or not line.newline else raw + b"\n"
-
-
-def decode(records: Iterable[bytes]) -> dict[str, bytes]:
-    """What each stream wrote, byte for byte, from the lines of a log."""
-    streams: dict[str, list[bytes]] = {}
-    for raw in records:
-        line = parse(raw, "")
-        streams.setdefault(line.stream, []).append(content(line))
-    return {stream: b"".join(parts) for stream, parts in streams.items()}

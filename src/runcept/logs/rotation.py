@@ -13,12 +13,14 @@ import contextlib
 import os
 import re
 import threading
+from collections.abc import Collection
 from itertools import count
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from runcept.core.model import LogLimits
+from runcept.paths import PROCESS_NAME
 
-__all__ = ["PACKED", "PACKING", "Aside", "Rotation", "remove", "renaming", "rotated"]
+__all__ = ["PACKED", "PACKING", "Aside", "Rotation", "reduce", "remove", "renaming", "rotated"]
 
 PACKED = ".gz"
 """The ending of a rotation that is compressed."""
@@ -29,11 +31,12 @@ renaming = threading.Lock()
 """Held while rotations get other names."""
 
 _ROTATED = re.compile(r"\.(\d+)(?:\.gz)?")
+_LOG = re.compile(PROCESS_NAME + r"\.jsonl(?:\.(\d{1,9})(?:\.gz)?)?")
 _NUMBER_MAX = 10_000  # the largest `keep` that a project file may have: web.jsonl.20261122 was made by somebody else
 
 
 class Aside(Protocol):
-    """What is done aside, so that the writer need not wait for it: see `compressor`. Both return at once."""
+    """What is done aside, so that the writer need not wait for it: see `compressor`. All return at once."""
 
     def request(self, path: str) -> None:
         """A log has rotations that are to be compressed."""
@@ -41,16 +44,21 @@ class Aside(Protocol):
     def let_go(self, descriptor: int) -> None:
         """Close a file that was removed: to give back the space of a large one takes milliseconds."""
 
+    def keep_within(self, directory: str, most: int, needed: frozenset[str]) -> None:
+        """The logs of a directory may have become larger than that together: see `reduce`."""
+
 
 class Rotation:
-    """When a log is rotated, and how."""
+    """When a log is rotated, and how. `needed`: the logs of the project's processes, which are not removed."""
 
-    def __init__(self, path: str, limits: LogLimits, aside: Aside) -> None:
+    def __init__(self, path: str, limits: LogLimits, aside: Aside, needed: frozenset[str] = frozenset()) -> None:
         self.max_size = limits.max_size
         self._path = path
         self._keep = limits.keep
         self._compress = limits.compress
+        self._max_total = limits.max_total
         self._aside = aside
+        self._needed = needed | {path}
 
     def is_due(self, size: int, more: int, *, in_parts: bool) -> bool:
         """Whether a file of `size` bytes is full, so that the next `more` belong into a new one.
@@ -77,6 +85,7 @@ class Rotation:
             os.rename(self._path, f"{self._path}.1")
         if self._compress:
             self._aside.request(self._path)
+        self._keep_within()
 
     def tidy(self) -> None:
         """Remove what is beyond `keep`, which may have been larger once; have compressed what is not. OSError."""
@@ -84,6 +93,10 @@ class Rotation:
             kept = self._tidy()
         if self._compress and not all(name.endswith(PACKED) for name in kept.values()):
             self._aside.request(self._path)
+        self._keep_within()
+
+    def _keep_within(self) -> None:
+        self._aside.keep_within(os.path.dirname(self._path), self._max_total, self._needed)
 
     def _tidy(self) -> dict[int, str]:
         """The rotations by number, once each."""
@@ -114,6 +127,44 @@ def rotated(path: str) -> list[tuple[int, str]]:
         return []
     found = [(_ROTATED.fullmatch(name, len(base)), name) for name in names]
     return sorted((int(match[1]), os.path.join(directory, name)) for match, name in found if match)
+
+
+def reduce(directory: str, most: int, needed: Collection[str]) -> None:
+    """Remove logs until those of a directory take no more than `most` bytes together. OSError.
+
+    First rotations, of whichever log, the oldest first; then logs that are not `needed`, of processes that a project
+    has no more. So more may be left, where those that are needed take it.
+    """
+    with contextlib.ExitStack() as closing, renaming:  # to close a large file is to remove it, and takes longer
+        files = _files(directory)
+        excess = sum(each.size for each in files) - most
+        for file in sorted(files, key=lambda each: (not each.is_rotated, each.written_at)):
+            if excess > 0 and (file.is_rotated or file.path not in needed):
+                with contextlib.suppress(FileNotFoundError):
+                    closing.callback(os.close, os.open(file.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW))
+                    os.unlink(file.path)
+                excess -= file.size
+
+
+class _File(NamedTuple):
+    path: str
+    is_rotated: bool
+    size: int
+    written_at: int
+
+
+def _files(directory: str) -> list[_File]:
+    """What processes have written, and nothing that somebody else has put beside it."""
+    found: list[_File] = []
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            match = _LOG.fullmatch(entry.name)
+            if match is None or int(match[1] or 0) > _NUMBER_MAX or not entry.is_file(follow_symlinks=False):
+                continue
+            with contextlib.suppress(FileNotFoundError):
+                status = entry.stat(follow_symlinks=False)
+                found.append(_File(entry.path, match[1] is not None, status.st_size, status.st_mtime_ns))
+    return found
 
 
 def remove(path: str) -> None:

@@ -9,6 +9,7 @@ import msgspec
 
 from runcept.logs.files import LogFile, Position, chain
 from runcept.logs.grep import Grep, lines_with
+from runcept.logs.plain import plain
 from runcept.logs.record import (
     CONTINUED_MARK,
     LIFECYCLE,
@@ -17,10 +18,12 @@ from runcept.logs.record import (
     STARTED_MARK,
     STREAMS,
     Line,
+    instant_micros,
+    instant_text,
     parse,
 )
 
-__all__ = ["OUTPUT", "Query", "current_run", "newest"]
+__all__ = ["OUTPUT", "Query", "Runs", "Sieve", "current_run", "newest"]
 
 OUTPUT = "output"
 """Both streams of the process."""
@@ -38,7 +41,7 @@ class Query(msgspec.Struct, frozen=True):
     until: str | None = None
     """Stamped then or earlier."""
     grep: re.Pattern[str] | None = None
-    """Found in the message."""
+    """Found in the message as it is seen (`plain`)."""
     stream: str | None = None
     """stdout, stderr, runcept, or OUTPUT."""
     run: int | str | None = None
@@ -47,6 +50,8 @@ class Query(msgspec.Struct, frozen=True):
     """Among so many of the newest bytes, rounded up to a block."""
     tells_runs: bool = True
     """Whether the run of each line is looked for; where not, it may be null."""
+    far: bool = False
+    """However far back the run began."""
 
     def wants(self, line: Line) -> bool:
         """Whether a line is wanted, its run and the number of lines apart."""
@@ -54,7 +59,7 @@ class Query(msgspec.Struct, frozen=True):
             self._is_of_stream(line)
             and (self.since is None or line.ts is None or line.ts >= self.since)
             and (self.until is None or line.ts is None or line.ts <= self.until)
-            and (self.grep is None or self.grep.search(line.message) is not None)
+            and (self.grep is None or self.grep.search(plain(line.message)) is not None)
         )
 
     def _is_of_stream(self, line: Line) -> bool:
@@ -77,10 +82,53 @@ def newest(process: str, path: str, query: Query, after: Position | None = None)
     return search.result(), end or Position()
 
 
-def current_run(process: str, path: str) -> int | None:
-    """The run that the end of the log belongs to, where its start is not too far back."""
-    lines, _ = newest(process, path, Query(lines=1))
+def current_run(process: str, path: str, *, far: bool = False, before: str | None = None) -> int | None:
+    """The run that the end of the log belongs to, or the last line stamped before an instant.
+
+    None where its start is too far back; with `far` it is looked for wherever it is.
+    """
+    until = None if before is None else instant_text(instant_micros(before) - 1)
+    lines, _ = newest(process, path, Query(lines=1, until=until, far=far))
     return lines[0].run if lines else None
+
+
+class Sieve:
+    """What of a block need not be looked at for a query."""
+
+    def __init__(self, query: Query) -> None:
+        self._grep = None if query.grep is None else Grep(query.grep)
+        self._stream = query.stream
+
+    def spans(self, block: bytes) -> list[tuple[int, int]] | None:
+        """Where lines are that may be wanted, or tell a run, the last one first; None: anywhere."""
+        if self._grep is not None:
+            return sorted({*self._grep.spans(block), *lines_with(block, (LIFECYCLE_MARK,))}, reverse=True)
+        if self._stream in (STREAMS[1], LIFECYCLE):  # lines of old formats count as stdout, and say so nowhere
+            return lines_with(block, (f'"stream":"{self._stream}"'.encode(), LIFECYCLE_MARK))
+        return None
+
+
+class Runs:
+    """The runs that one meets on the way back through a log, of which one is wanted, or the last, or all."""
+
+    def __init__(self, wanted: int | str | None) -> None:
+        self.any = False
+        """Whether one was met."""
+        self.is_over = False
+        """What is further back is of earlier runs than the one that is wanted: they are numbered in order."""
+        self._is_any_wanted = wanted is None
+        self._wanted = wanted
+
+    def meet(self, run: int | None, *, is_start: bool) -> bool:
+        """It begins here or further back: whether what lies between here and the last one that was met is wanted."""
+        if not self.any and self._wanted == "last":
+            self._wanted = run
+        self.any = True
+        if self._is_any_wanted:
+            return True
+        is_earlier = isinstance(self._wanted, int) and run is not None and run < self._wanted
+        self.is_over = is_earlier or (self._wanted == run and is_start)
+        return self._wanted == run
 
 
 class _Search:
@@ -92,19 +140,16 @@ class _Search:
     def __init__(self, process: str, query: Query) -> None:
         self._process = process
         self._query = query
-        self._grep = None if query.grep is None else Grep(query.grep)
+        self._sieve = Sieve(query)
         self._found: list[Line] = []
         """The newest first."""
         self._settled = 0
         """How many of them have their run; the rest is waiting."""
-        self._stopped = False
-        """The start of the run that is wanted was met."""
+        self._runs = Runs(query.run)
         self._past = False
         """What comes is older than the query or the cursor wants."""
         self._looked_at = 0
         self._looked_back = 0
-        self._any_run = False
-        self._last_run: int | None = None
 
     def through(self, file: LogFile, after: Position | None) -> None:
         """Take the next older file."""
@@ -123,16 +168,16 @@ class _Search:
 
     def is_done(self) -> bool:
         """Whether going on can bring nothing: no more lines, and no start of a run that a line waits for."""
-        if self._stopped or not self._full():
-            return self._stopped
+        if self._runs.is_over or not self._full():
+            return self._runs.is_over
         waiting = len(self._found) - self._settled if self._query.tells_runs else 0
         if self._query.run is not None:
             return self._past and not waiting
-        return not waiting or self._looked_back > _LOOK_BACK
+        return not waiting or (self._looked_back > _LOOK_BACK and not self._query.far)
 
     def result(self) -> list[Line]:
         """The lines found, oldest first."""
-        if isinstance(self._query.run, int) or (self._query.run is not None and self._any_run):
+        if isinstance(self._query.run, int) or (self._query.run is not None and self._runs.any):
             del self._found[self._settled :]
         return self._found[::-1]
 
@@ -165,11 +210,8 @@ class _Search:
         """Where the lines are that may be wanted, or tell a run, the last one first."""
         if full:
             return lines_with(block, (LIFECYCLE_MARK,))
-        if self._grep is not None:
-            return sorted({*self._grep.spans(block), *lines_with(block, (LIFECYCLE_MARK,))}, reverse=True)
-        if self._query.stream in (STREAMS[1], LIFECYCLE):  # lines of old formats count as stdout, and say so nowhere
-            return lines_with(block, (f'"stream":"{self._query.stream}"'.encode(), LIFECYCLE_MARK))
-        return _all_lines(block)
+        found = self._sieve.spans(block)
+        return _all_lines(block) if found is None else found
 
     def _take(self, raw: bytes, *, full: bool) -> None:
         tells_run = STARTED_MARK in raw or CONTINUED_MARK in raw
@@ -183,18 +225,12 @@ class _Search:
 
     def _are_of(self, run: int | None, *, is_start: bool) -> None:
         """All lines that wait are of this run, which begins here or further back."""
-        if not self._any_run:
-            self._any_run, self._last_run = True, run
-        wanted = self._last_run if self._query.run == "last" else self._query.run
-        if self._query.run is None or wanted == run:
+        if self._runs.meet(run, is_start=is_start):
             waiting = self._found[self._settled :]
             self._found[self._settled :] = [msgspec.structs.replace(line, run=run) for line in waiting]
         else:
             del self._found[self._settled :]
         self._settled = len(self._found)
-        # Runs are numbered in order: what is further back is of earlier ones.
-        is_earlier = isinstance(wanted, int) and run is not None and run < wanted
-        self._stopped = self._query.run is not None and (is_earlier or (wanted == run and is_start))
 
 
 def _all_lines(block: bytes) -> Iterator[tuple[int, int]]:

@@ -11,7 +11,7 @@ import os
 import stat
 
 from runcept.logs.record import instant_micros, raw_ts
-from runcept.paths import ensure_project_directory
+from runcept.paths import ensure_project_directory, project_of
 
 __all__ = ["Target"]
 
@@ -49,7 +49,7 @@ class Target:
         return True
 
     def _open(self) -> None:
-        ensure_project_directory(os.path.dirname(os.path.dirname(os.path.dirname(self.path))))
+        ensure_project_directory(project_of(self.path))
         if os.path.islink(self.path):
             os.unlink(self.path)
         self._file = os.open(self.path, _OPEN | _NO_LINK, 0o600)

@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable
 
 from runcept.errors import PatternInvalid
+from runcept.logs.plain import plain
 
 __all__ = ["Watch", "compile_pattern"]
 
-_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\))")  # ECMA-48 CSI; OSC, as links are
 _WHOLE_TEXT = re.compile(r"\\[AZ]")
 
 
@@ -36,10 +36,7 @@ class Watch:
 
     def search(self, block: bytes) -> bool:
         """Look through finished lines, newlines between them; true once the line was found and told."""
-        text = block.decode("utf-8", "replace").replace("\r\n", "\n").removesuffix("\r")
-        if "\x1b" in text:
-            text = _ANSI.sub("", text)
-        line = self._find(text)
+        line = self._find(plain(block.decode("utf-8", "replace")))
         if line is None:
             return False
         self._callback(line)

@@ -61,7 +61,7 @@ class Fate:
         try:
             with open(f"/proc/{self._pid}/stat", "rb") as file:
                 fields = file.read().rpartition(b")")[2].split()
-        except (FileNotFoundError, ProcessLookupError):
+        except (FileNotFoundError, ProcessLookupError, PermissionError):  # the last: the pid is another user's by now
             return []
         return fields if int(fields[_START_TIME]) == self._start_time else []
 

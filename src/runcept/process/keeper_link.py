@@ -19,8 +19,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from signal import SIGHUP
 from typing import Any
 
 import msgspec
@@ -39,6 +37,7 @@ from runcept.paths import ensure_home, ensure_private, socket_path
 from runcept.process.identity import boot_id
 from runcept.process.identity import start_time as start_time_of
 from runcept.process.limits import given_files
+from runcept.process.lock import call_holder
 from runcept.process.system import set_tag
 
 __all__ = ["Exit", "HeldRun", "KeeperLink"]
@@ -54,6 +53,7 @@ _LIMITS = {
 }
 """What a spawn may meet before its program is executed, in words; else it is about the run's directory."""
 _OF_THE_PROGRAM = {"chdir", "exec"}
+_LOG_MAX = 1 << 20
 _LOCKED = 3
 """Exit status of a keeper that found another one."""
 
@@ -240,6 +240,10 @@ class KeeperLink(asyncio.Protocol):
         if self._transport is not None and not self._transport.is_closing():
             self._write({"op": "consumed", "key": key, "offset": offset})
 
+    async def be_found(self) -> None:
+        """Have the keeper make anew what was removed of the home: its lock and its socket."""
+        await self._ask("be_found")
+
     async def goodbye(self) -> None:
         """Leave on purpose: the keeper does not start the daemon again, and it ends if it holds nothing."""
         await self._ask("goodbye")
@@ -351,7 +355,7 @@ class _Starting:
         as_we_were = ["/bin/sh", "-c", f'ulimit -S -n {files}; exec "$@"', "keeper"]  # whose children are to be so
         self._command = [*as_we_were, sys.executable, "-I", "-S", "-X", "utf8", program, home, path, *options]
         self._log = os.path.join(home, "logs", "keeper.log")
-        self._lock = os.path.join(home, "keeper.lock")
+        self._home = home
         self._keeper: subprocess.Popen[bytes] | None = None
 
     def attend(self) -> None:
@@ -366,13 +370,14 @@ class _Starting:
 
     def _call(self) -> None:
         """A keeper whose socket was removed makes it anew when it is told that it was not found."""
-        with suppress(OSError, ValueError), open(self._lock, encoding="ascii") as file:
-            os.kill(int(file.read()), SIGHUP)
+        call_holder(self._home, "keeper.lock")
 
     def _start(self) -> subprocess.Popen[bytes]:
         """Start it to outlive us: own session, nothing of ours open. A thread reaps it if it ends before us."""
         nothing = subprocess.DEVNULL
         with open(self._log, "ab") as log:
+            if log.tell() > _LOG_MAX:
+                log.truncate(0)
             keeper = subprocess.Popen(
                 self._command, stdin=nothing, stdout=nothing, stderr=log, cwd="/", start_new_session=True
             )

@@ -32,10 +32,10 @@ def boot_id() -> str:
 
 
 def entry(pid: int) -> Entry | None:
-    """One row, with the start time in clock ticks since the boot; also of a zombie; None where there is none."""
+    """One row, with the start time in clock ticks since the boot; also of a zombie; None where there is none to see."""
     try:
         descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY)
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError, PermissionError):  # the last: of another user, under hidepid=1
         return None
     try:
         fields = (
@@ -73,7 +73,7 @@ def entries() -> Iterable[Entry]:
 
 
 def command_of(pid: int) -> str:
-    """Its command line as one would type it, its name in brackets where it has none, "" where it is gone."""
+    """Its command line as one would type it, its name in brackets where it has none, "" where it is gone or hidden."""
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as file:
             words = file.read().rstrip(b"\0").split(b"\0")
@@ -81,7 +81,7 @@ def command_of(pid: int) -> str:
             return b" ".join(words).decode(errors="replace")
         with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as name:
             return f"[{name.read().strip()}]"
-    except (FileNotFoundError, ProcessLookupError):
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
         return ""
 
 
@@ -103,9 +103,10 @@ def carries(pid: int, marker: Mapping[str, str]) -> bool | None:
 def set_tag(pid: int, tag: int) -> None:
     """Mark a process of ours, and all that it forks from now on, whatever they execute and leave: 0.5 us.
 
-    The tag is a soft resource limit that means nothing: it is inherited, nobody looks at it, and we may read it.
+    The tag is a soft resource limit that means nothing: it is inherited, nobody looks at it, and we may read it. Where
+    somebody has lowered its hard limit there is none, and members are found by what else is known of them.
     """
-    with suppress(ProcessLookupError, PermissionError):
+    with suppress(ProcessLookupError, PermissionError, ValueError):
         resource.prlimit(pid, _TAG, (tag, resource.prlimit(pid, _TAG)[1]))
 
 

@@ -32,6 +32,9 @@ _SUSPENDED_SECONDS = 0.5
 _Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 _starting = asyncio.Lock()
 _LOCAL = {"localhost", "127.0.0.1", "::1"}
+_IN_DIRECTORY = ("/bin/sh", "-c", 'cd "$1" && shift && exec "$@"', "sh")
+"""Followed by the directory and the command. The event loop waits for the execution of what it starts, so that is this
+shell: a directory on a server that is gone holds up the shell, which has nothing of ours open, and has a timeout."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +158,11 @@ async def _command(
                 set_tag(os.getpid(), tag)
                 try:
                     process = await asyncio.create_subprocess_exec(
+                        *_IN_DIRECTORY,
+                        cwd,
                         *shell,
                         check.target,
-                        cwd=cwd,
+                        cwd="/",
                         env=dict(env),
                         stdin=asyncio.subprocess.DEVNULL,
                         stdout=writing,
@@ -172,9 +177,10 @@ async def _command(
         try:
             code = await process.wait()
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
+            if process.returncode is None:  # else its pid may be anybody's; what it has left carries the tag
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                await process.wait()
         _take(reading, said)
     finally:
         loop.remove_reader(reading)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
@@ -86,13 +87,14 @@ def status(invocation: Invocation) -> None:
 @command("logs")
 @click.option("-f", "--follow", is_flag=True, help="Go on with what is written from now on.")
 @lines_option(100)
-def logs(invocation: Invocation, lines: int, follow: bool) -> None:
+def logs(invocation: Invocation, lines: int | None, follow: bool) -> None:
     """Show the last lines of the daemon's own log; what it said before it had one comes first."""
     path = daemon_log(invocation.home)
     with reading(path):
         before, _ = daemon_log_file.tail(stderr_path(invocation.home), lines)
         own, end = daemon_log_file.tail(path, lines)
-    found = [daemon_log_file.record(line) for line in [*before, *own][-lines:]]
+    newest = deque([*before, *own], maxlen=lines)
+    found = [*map(daemon_log_file.record, newest)]
     if not follow:
         if invocation.options.json:
             invocation.print_json({"lines": found})
@@ -100,7 +102,7 @@ def logs(invocation: Invocation, lines: int, follow: bool) -> None:
             _print_records(invocation, found)
         return
     for record in chain(found, map(daemon_log_file.record, daemon_log_file.follow(path, end, invocation.nobody_reads))):
-        invocation.print_json(record) if invocation.options.json else _print_records(invocation, [record])
+        invocation.write_json(record) if invocation.options.json else _print_records(invocation, [record])
         invocation.surroundings.stdout.flush()
     raise BrokenPipeError  # it goes on for ever where somebody reads
 

@@ -5,6 +5,8 @@ With --clear they are emptied: by the daemon, which may be writing to them, wher
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -29,7 +31,7 @@ __all__ = ["logs"]
 def _to_run(_: click.Context, __: click.Parameter, value: str | None) -> int | str | None:
     if value is None or value == "last":
         return value
-    if not value.isdecimal():
+    if not re.fullmatch("[0-9]{1,9}", value):
         raise click.BadParameter("expected the number of a run, or last")
     return int(value)
 
@@ -75,33 +77,52 @@ def logs(
     if no_prefix:
         choice["stream"] = choice["stream"] or reader.OUTPUT
     choice["tell_runs"] = invocation.options.json
-    if follow:
-        for line in _followed(invocation, project, chosen, choice):
-            if invocation.options.json:
-                invocation.write_json(line)
-            else:
-                invocation.print(painter.text(line))
-        return  # --until has come
+    is_whole = choice["lines"] is None and not invocation.options.json
+    if follow or is_whole:
+        _show_all(invocation, project, chosen, choice, painter, is_endless=follow)
+        return
     with log_files.reading(project):
         page = reader.read(chosen, **choice)
     if invocation.options.json:
         invocation.print_json(page)
         return
     for line in page.lines:
-        invocation.print(painter.text(line))
+        invocation.surroundings.stdout.buffer.write(painter.output(line))
+    invocation.surroundings.stdout.buffer.write(painter.rest())
+
+
+def _show_all(
+    invocation: Invocation,
+    project: str,
+    chosen: Mapping[str, str],
+    choice: dict[str, Any],
+    painter: Painter,
+    *,
+    is_endless: bool,
+) -> None:
+    """Show lines as they are read: until --until, or until nobody reads them; or until there are no more by now."""
+    if not is_endless and choice["until"] is None:
+        choice["until"] = time.time()  # whoever writes faster than we read would keep us for ever
+    stdout = invocation.surroundings.stdout.buffer
+    for line in _followed(invocation, project, chosen, choice, is_endless=is_endless):
+        if invocation.options.json:
+            invocation.write_json(line)
+        else:
+            stdout.write(painter.output(line))
+    stdout.write(painter.rest())
 
 
 def _followed(
-    invocation: Invocation, project: str, chosen: Mapping[str, str], choice: Mapping[str, Any]
+    invocation: Invocation, project: str, chosen: Mapping[str, str], choice: Mapping[str, Any], *, is_endless: bool
 ) -> Iterator[Line]:
-    """The lines, until --until or until nobody reads them. They are shown after each look: at once, not one by one."""
+    """The lines. They are shown after each look: at once, not one by one."""
     from runcept.logs.reader import follow
 
     def shown() -> bool:
         invocation.surroundings.stdout.flush()
         if invocation.nobody_reads():
             raise BrokenPipeError
-        return False
+        return not is_endless
 
     with log_files.reading(project):
         yield from follow(chosen, **choice, stop=shown)
@@ -109,12 +130,12 @@ def _followed(
 
 def _errors(invocation: Invocation, project: str, chosen: Mapping[str, str], choice: dict[str, Any]) -> None:
     """Tell what went wrong."""
-    from runcept.cli.error_items import print_errors
+    from runcept.cli.error_items import ERRORS, print_errors
 
     for each in sorted({"follow", "timestamps", "no_prefix"} & _given()):
         raise UsageError(f"--errors goes without --{each.replace('_', '-')}", hint="It tells each error once.")
     if "lines" not in _given():
-        choice["lines"] = None
+        choice["lines"] = ERRORS
     print_errors(invocation, project, chosen, **choice)
 
 

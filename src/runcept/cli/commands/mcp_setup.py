@@ -24,8 +24,8 @@ from runcept.cli.mcp_clients.merge import Change, merge
 from runcept.cli.mcp_clients.our_command import our_command, trusted_programs, warnings_about
 from runcept.cli.mcp_clients.table import CLIENTS, SERVER, Scope
 from runcept.cli.present import near_path
-from runcept.cli.printable import printable
 from runcept.cli.target import current
+from runcept.core.printable import printable
 from runcept.core.secrets import mask
 from runcept.errors import ProjectNotFound, UsageError
 from runcept.units import format_duration

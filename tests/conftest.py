@@ -1,0 +1,12 @@
+"""What holds for every test, in each worker."""
+
+from __future__ import annotations
+
+import signal
+
+# A shell without job control has what it starts in the background ignore what the keyboard sends: so would all that is
+# started here, and the tests of interruptions would wait in vain.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGQUIT) is signal.SIG_IGN:
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
