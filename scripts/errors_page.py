@@ -15,6 +15,7 @@ EXAMPLES: tuple[e.RunceptError, ...] = (
     e.InstantUnclear("last tuesday"),
     e.PatternInvalid("(GET", "missing ), unterminated subpattern at position 0"),
     e.CursorInvalid("abc"),
+    e.SeveralProcesses("w*", ["web", "worker"]),
     e.BadRequest("not a JSON-RPC request: JSON is malformed"),
     e.UnknownMethod("frobnicate"),
     e.ProjectNotFound("/home/ada/shop"),
@@ -43,6 +44,7 @@ EXAMPLES: tuple[e.RunceptError, ...] = (
     e.FileExists("/home/ada/shop/.runcept.toml"),
     e.LogNotReadable("/home/ada/shop/.runcept/logs/web.jsonl", "permission denied"),
     e.LogNotRemovable("web", "/home/ada/shop/.runcept/logs/web.jsonl", "permission denied"),
+    e.WillNotBeReady("worker", "is not ready", "it is failed: exit code 1: no module named shop"),
     e.TimedOut("not ready", 60, "it goes on starting"),
     e.Interrupted("interrupted; what was started goes on running", hint="`runcept status` shows it."),
 )

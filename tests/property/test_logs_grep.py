@@ -6,8 +6,8 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
+from runcept.core.plain import plain
 from runcept.logs.grep import Grep, needed_texts
-from runcept.logs.plain import plain
 from runcept.logs.record import lifecycle
 
 ATOMS = st.sampled_from(

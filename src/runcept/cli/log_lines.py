@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 
 from runcept.cli.layout import shortened
 from runcept.cli.present import local_time
+from runcept.core.plain import ANSI
 from runcept.core.printable import printable
-from runcept.logs.plain import ANSI
 from runcept.logs.record import LIFECYCLE, TS_LENGTH, Line, content
 
 __all__ = ["Painter"]

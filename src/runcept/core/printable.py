@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from runcept.logs.plain import ANSI
+from runcept.core.plain import ANSI
 
 __all__ = ["escaped", "printable"]
 

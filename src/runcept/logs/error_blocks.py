@@ -12,9 +12,9 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from runcept.core.plain import plain
 from runcept.logs.error_grammar import STATES, Opening, opening
 from runcept.logs.level import severe
-from runcept.logs.plain import plain
 from runcept.logs.record import LIFECYCLE, Line, instant_micros
 
 __all__ = ["Block", "Joiner"]

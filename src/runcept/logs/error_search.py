@@ -63,7 +63,7 @@ def find_errors(
     grep: str | None = None,
     stream: str | None = None,
     run: int | str | None = None,
-    reach: int = _REACH,
+    reach: int | None = None,
 ) -> ErrorPage:
     """The newest `items` errors in the logs at `paths`, by process, with `size` characters of lines at most.
 
@@ -75,7 +75,7 @@ def find_errors(
     searches: list[_Search] = []
     budget = _DECODED
     for number, (process, path) in enumerate(paths.items()):  # a quiet log leaves its share to those behind it
-        search = _Search(process, query, reach, budget // (len(paths) - number))
+        search = _Search(process, query, _REACH if reach is None else reach, budget // (len(paths) - number))
         search.through(path)
         budget = max(0, budget - search.decoded)
         searches.append(search)

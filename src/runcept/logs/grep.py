@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from itertools import accumulate
 
-from runcept.logs.plain import plain
+from runcept.core.plain import plain
 from runcept.logs.record import messages
 
 __all__ = ["Grep", "lines_with", "needed_texts"]

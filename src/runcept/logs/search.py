@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from runcept.core.plain import plain
 from runcept.logs.files import LogFile, Position, chain
 from runcept.logs.grep import Grep, lines_with
-from runcept.logs.plain import plain
 from runcept.logs.record import (
     CONTINUED_MARK,
     LIFECYCLE,

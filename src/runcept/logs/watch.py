@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from runcept.core.plain import plain
 from runcept.errors import PatternInvalid
-from runcept.logs.plain import plain
 
 __all__ = ["Watch", "compile_pattern"]
 

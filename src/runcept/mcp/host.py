@@ -27,6 +27,7 @@ from runcept.mcp.calls import Caller
 from runcept.mcp.server import make_server
 from runcept.mcp.updates import Updates, Watcher
 from runcept.paths import socket_path
+from runcept.process.apart import stand_apart
 
 __all__ = ["main"]
 
@@ -45,6 +46,7 @@ def main(home: str, idle_seconds: float, code: Code) -> None:
     `code` was taken before the first import.
     """
     os.chdir("/")
+    stand_apart()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     code.keep_loaded()
     listener = _listen(socket_path(home, "mcp"))
