@@ -1,4 +1,4 @@
-"""What the last words of programs mean: words that interpreters and shells really print, and the sentence about them."""
+"""What the last words of programs mean: words as interpreters and shells print them, and the sentence."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ NODE = [
     ("Error: Cannot find module '@acme/shop'", "Node.js finds no package @acme/shop: install"),
     ("Error: Cannot find module './gone'", "Node.js finds no file ./gone: look at the path, or build"),
     ("Error: Cannot find module '/p/dist/server.js'", "Node.js finds no file /p/dist/server.js: "),
-    ("Error [ERR_MODULE_NOT_FOUND]: Cannot find package 'leftpad' imported from /p/a.mjs", "Node.js finds no package l"),
+    ("Error [ERR_MODULE_NOT_FOUND]: Cannot find package 'leftpad' imported from /p/a.mjs", "Node.js finds no package"),
     ("Error: listen EADDRINUSE: address already in use :::3000", "Another program listens on its port 3000 already"),
     ("Error: listen EADDRINUSE: address already in use 127.0.0.1:8080", "Another program listens on its port 8080"),
     ("Error: Port 5173 is already in use", "Another program listens on its port 5173 already"),
@@ -49,7 +49,7 @@ NODE = [
 ]  # fmt: skip
 OTHERS = [
     ("cannot load such file -- sinatra (LoadError)", "Ruby finds no library sinatra: "),
-    ("Address already in use - bind(2) for \"127.0.0.1\" port 3000 (Errno::EADDRINUSE)",
+    ('Address already in use - bind(2) for "127.0.0.1" port 3000 (Errno::EADDRINUSE)',
      "Another program listens on its port 3000 already"),
     ("panic: listen tcp :45672: bind: address already in use", "Another program listens on its port 45672 already"),
     ("2026/11/26 10:05:30 listen tcp :8080: bind: address already in use",
@@ -59,16 +59,16 @@ OTHERS = [
     ("open /nowhere/x: no such file or directory", "It needs /nowhere/x, which does not exist."),
     ("main.go:3:8: no required module provides package github.com/acme/shop; to add it:",
      "Go finds no package github.com/acme/shop: "),
-    ("Exception in thread \"main\" java.net.BindException: Address already in use",
+    ('Exception in thread "main" java.net.BindException: Address already in use',
      "Another program listens on its port already: "),
     ("Web server failed to start. Port 8080 was already in use.", "Another program listens on its port 8080 already"),
-    ("Exception in thread \"main\" java.net.ConnectException: Connection refused", "It could not connect: "),
-    ("Exception in thread \"main\" java.lang.OutOfMemoryError: Java heap space", "It ran out of memory"),
-    ("Exception in thread \"main\" java.io.FileNotFoundException: /nowhere/x (No such file or directory)",
+    ('Exception in thread "main" java.net.ConnectException: Connection refused', "It could not connect: "),
+    ('Exception in thread "main" java.lang.OutOfMemoryError: Java heap space', "It ran out of memory"),
+    ('Exception in thread "main" java.io.FileNotFoundException: /nowhere/x (No such file or directory)',
      "It needs /nowhere/x, which does not exist."),
     ("Error: Could not find or load main class App", "Java finds no class App: "),
     ("Caused by: java.lang.ClassNotFoundException: com.acme.Shop", "Java finds no class com.acme.Shop: "),
-    ("nginx: [emerg] bind() to 0.0.0.0:80 failed (98: Address already in use)", "Another program listens on its port 80"),
+    ("nginx: [emerg] bind() to 0.0.0.0:80 failed (98: Address already in use)", "Another program listens on its port"),
 ]  # fmt: skip
 SHELLS = [
     ("/bin/sh: 1: exec: celery: not found", "The shell found no command celery: "),

@@ -95,7 +95,8 @@ _RULES: Sequence[_Rule] = (
     (re.compile(r"^(SyntaxError|IndentationError|TabError)(?:: (.+))?$"), _syntax),
     (
         re.compile(
-            r"(?i)(?:address|connection) (?:is )?(?:already )?in use|EADDRINUSE|bind.*in use|\bport(?: \d+)? (?:is|was) .*\bin use\b"
+            r"(?i)(?:address|connection) (?:is )?(?:already )?in use|EADDRINUSE|bind.*in use"
+            r"|\bport(?: \d+)? (?:is|was) .*\bin use\b"
         ),
         _address,
     ),
