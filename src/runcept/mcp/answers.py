@@ -210,11 +210,12 @@ def _line_text(line: dict[str, Any]) -> str:
 
 
 def errors_answer(
-    errors: Sequence[ErrorItem], environment: str, size: int, left_out: int
+    errors: Sequence[ErrorItem], environment: str, size: int, left_out: int, *, complete: bool = True
 ) -> tuple[str, dict[str, Any]]:
     """A short text about errors, one line each, and the structure: together at most `size` bytes as JSON.
 
-    `left_out`: how many more there are. The newest is always there, if need be cut.
+    `left_out`: how many more there are; `complete`: whether all was looked through. The newest is always there, if need
+    be cut.
     """
     items = errors_told(errors)
     head = {"environment": environment}
@@ -225,11 +226,15 @@ def errors_answer(
     left_out += len(items) - len(shown)
     structure = {**head, "errors": shown, "left_out": left_out}
     if not shown:
-        return "No errors were found.", structure
-    more = f"; {left_out} more are left out" if left_out else ""
+        return f"No errors were found{_further_back(complete=complete)}.", structure
+    more = (f"; {left_out} more are left out" if left_out else "") + _further_back(complete=complete)
     first = f"{len(shown)} different errors, the newest first{more}:"
     each = [f"  {item['process']}: {_title(item)} \N{MULTIPLICATION SIGN}{item['count']}" for item in shown]
     return "\n".join([first, *bounded(each, _text_bytes(size) - _bytes(first), newest_last=False)]), structure
+
+
+def _further_back(*, complete: bool) -> str:
+    return "" if complete else "; further back nothing was looked at"
 
 
 def errors_told(errors: Sequence[ErrorItem], size: int | None = None) -> list[dict[str, Any]]:

@@ -356,9 +356,12 @@ class Calls:
         if not given.pattern:
             most, size = min(given.lines, _DIGEST_MAX), given.max_bytes // 2
             found = await asyncio.to_thread(find_errors, paths, items=most, size=size, **times)
-            return Answer(*answers.errors_answer(found.errors, environment, given.max_bytes, found.left_out.errors))
+            missing, complete = found.left_out.errors, all(each.complete for each in found.searched)
+            size = given.max_bytes
+            return Answer(*answers.errors_answer(found.errors, environment, size, missing, complete=complete))
         page = await asyncio.to_thread(read, paths, lines=given.lines + 1, grep=given.pattern, reach=_REACH, **times)
-        words = f"in which {answers.plain(given.pattern, _PATTERN_MAX)} is found"
+        pattern = answers.plain(given.pattern, _PATTERN_MAX)
+        words = f"in which {pattern} is found (in the last {_REACH >> 20} MiB of each log)"
         return _lines_answer({"environment": environment}, page, given, words)
 
     async def _log_files(self, environment: str | None, name: str | None) -> tuple[str, dict[str, str]]:
