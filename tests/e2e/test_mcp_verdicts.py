@@ -253,6 +253,18 @@ def test_a_kill_that_somebody_sent(assistant: Assistant) -> None:
     assert failed(assistant, "kill -9 $$")["reason"] == "killed by SIGKILL"
 
 
+def test_a_project_file_that_is_not_valid(assistant: Assistant) -> None:
+    """Every problem of it with its place and what can be done, as the command line has them."""
+    assistant.write(process("web", "exec sleep 1000", depends_on=["db"], comand="x"), head="inactivity_timeout = true")
+    answer = assistant("start_process", name="web")
+    assert answer.is_error
+    error = answer.structure["error"]
+    assert (error["code"], error["message"]) == ("config-invalid", f"{assistant.path}/.runcept.toml has 3 problems")
+    for words in (".runcept.toml:3:", "comand", "hint: Did you mean command?", "db", "inactivity_timeout"):
+        assert words in error["report"], error["report"]
+    assert error["report"] in answer.text
+
+
 # ----------------------------------------------------------------------------------------- those that work
 
 

@@ -73,6 +73,12 @@ class Failure(msgspec.Struct, frozen=True):
     code: str
     message: str
     hint: str = ""
+    report: str | msgspec.UnsetType = msgspec.UNSET
+    """Of a file that is not valid: each problem with its place."""
+
+    def text(self) -> str:
+        """For a model that is shown text alone."""
+        return "\n".join(filter(None, [f"{self.message}. {self.hint}".rstrip(), self.report or ""]))
 
 
 def plain(text: str, most: int = _LINE_MAX) -> str:
@@ -84,7 +90,11 @@ def plain(text: str, most: int = _LINE_MAX) -> str:
 def error_of(error: RunceptError) -> Failure:
     """The error for a model: hints that tell of the command line are left as they are; it can be used as well."""
     code = error.code if isinstance(error, RemoteError) else type(error).code
-    return Failure(code, plain(str(error)), error.hint)
+    report = error.fields.get("report")
+    if not isinstance(report, str):
+        return Failure(code, plain(str(error)), error.hint)
+    lines = bounded([plain(line, _TOLD_MAX) for line in report.splitlines()], _TEXT_BYTES, newest_last=False)
+    return Failure(code, plain(str(error)), error.hint, "\n".join(lines))
 
 
 def sentence(view: ProcessView) -> str:

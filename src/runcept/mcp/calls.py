@@ -107,8 +107,7 @@ class Calls:
             # A defect of ours in one call must not end the host; its text may hold what is nobody's business.
             _log.exception("%s failed", tool)
             failure = answers.Failure("internal", "internal error of Runcept; the log of its MCP host has it")
-        text = f"{failure.message}. {failure.hint}".rstrip()
-        return Answer(text, {"error": msgspec.to_builtins(failure)}, is_error=True)
+        return Answer(failure.text(), {"error": msgspec.to_builtins(failure)}, is_error=True)
 
     # -------------------------------------------------------------------------------------------- places
 
