@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,9 +73,9 @@ class Project:
         return ours and not dead
 
 
-@pytest.fixture
-def project() -> Iterator[Project]:
-    """A fresh project; when the test is over its daemon is stopped, and nothing of it may be alive."""
+@contextmanager
+def fresh_project() -> Iterator[Project]:
+    """A project in a home of its own; afterwards its daemon is stopped, and nothing of it may be alive."""
     with tempfile.TemporaryDirectory(prefix="runcept-test-") as directory:
         root = Path(os.path.realpath(directory))
         (root / "project").mkdir()
@@ -91,3 +92,10 @@ def project() -> Iterator[Project]:
             for process in left:
                 process.kill()
         assert not left, "the daemon was stopped and these still ran"
+
+
+@pytest.fixture
+def project() -> Iterator[Project]:
+    """A fresh project; when the test is over its daemon is stopped, and nothing of it may be alive."""
+    with fresh_project() as made:
+        yield made

@@ -137,6 +137,9 @@ class _Relay:
         method, request = message.get("method"), message.get("id")
         if method == "initialize":
             self._beginning = line
+        elif method == "notifications/cancelled":
+            cancelled = _given(message, "requestId")
+            self._waiting = {each for each in self._waiting if each != cancelled}
         elif method is not None and isinstance(request, str | int):
             self._waiting.add(request)
         if self._socket is None:
@@ -161,7 +164,7 @@ class _Relay:
         elif method == "notifications/initialized":
             self._initialized = line
         elif method in {"resources/subscribe", "resources/unsubscribe"}:
-            uri = str((message.get("params") or {}).get("uri"))
+            uri = str(_given(message, "uri"))
             self._subscribed.pop(uri, None)
             if method == "resources/subscribe":
                 self._subscribed[uri] = self._as_own(message)
@@ -190,7 +193,8 @@ class _Relay:
                 continue
             if "method" not in message:
                 self._waiting.discard(request)
-                self._beginning = b""  # it is the first request, and nothing else is asked before its answer
+                if self._beginning and _parsed(self._beginning).get("id") == request:
+                    self._beginning = b""
             _write(line)
 
     def _host_died(self) -> None:
@@ -266,8 +270,10 @@ def _connected(home: str) -> "socket | None":
     from runcept.paths import socket_path
 
     connection = socket(AF_UNIX, SOCK_STREAM)
+    connection.setblocking(False)  # a listener that takes nobody in would keep us waiting
     try:
         connection.connect(socket_path(home, "mcp"))
+        connection.setblocking(True)
         if is_us(connection):
             return connection
     except OSError:  # nobody listens
@@ -292,6 +298,12 @@ def _parsed(line: bytes) -> "dict[str, Any]":
     except (StopIteration, ValueError, RecursionError):
         return {}
     return message if isinstance(message, dict) else {}
+
+
+def _given(message: "dict[str, Any]", key: str) -> object:
+    """A parameter; None where it has none, or where they are no object: to refuse that is up to the host."""
+    params = message.get("params")
+    return params.get(key) if isinstance(params, dict) else None
 
 
 def _written(message: "dict[str, Any]") -> bytes:

@@ -87,7 +87,8 @@ class Place(NamedTuple):
 
 
 def _short(text: str) -> str:
-    """A sentence may quote a value, which may be the whole file."""
+    """A sentence may quote a value, which may be the whole file, or hold a password."""
+    text = mask(text)
     return text if len(text) <= _SENTENCE else f"{text[:_SENTENCE]}…"
 
 

@@ -15,6 +15,8 @@ __all__ = ["diagnose"]
 
 _Rule = tuple[re.Pattern[str], Callable[[re.Match[str], Sequence[str]], str]]
 
+_ENDED = re.compile(r"^exit code \d+: ")
+"""Before the line that tells why, in a reason; it may stand far above the last lines."""
 _FRAME = re.compile(r'^\s*File "([^"]+)", line (\d+)|^(/\S+?|\w\S*\.[cm]?[jt]sx?):(\d+)$')
 
 
@@ -25,7 +27,7 @@ def diagnose(view: ProcessView, output: Sequence[str]) -> str:
     """
     if view.state is State.STARTING:
         return _never_ready(view)
-    for line in reversed(output):
+    for line in reversed([*output, _ENDED.sub("", view.reason or "")]):
         for pattern, sentence in _RULES:
             if found := pattern.search(line):
                 return sentence(found, output)
@@ -69,7 +71,8 @@ def _syntax(found: re.Match[str], output: Sequence[str]) -> str:
 
 
 def _address(found: re.Match[str], _: Sequence[str]) -> str:
-    port = next((f" {each}" for each in re.findall(r"(?:port\D{0,3}|:)(\d{2,5})\b", found.string)), "")
+    ports = re.findall(r"(?:port\D{0,3}|:|', )(\d{2,5})\b", found.string, re.IGNORECASE)  # the time of day comes first
+    port = f" {ports[-1]}" if ports else ""
     return (
         f"Another program listens on its port{port} already: stop that one, or use another port. With `ports` in the "
         "project file Runcept tells which program it is."
@@ -77,8 +80,8 @@ def _address(found: re.Match[str], _: Sequence[str]) -> str:
 
 
 def _refused(found: re.Match[str], _: Sequence[str]) -> str:
-    place = re.search(r"(?:[\w.-]+|\[[0-9a-f:]+\]):\d{2,5}\b", found.string)
-    where = f" to {place[0]}" if place else ""
+    places = re.findall(r"(?:[\w.-]+|\[[0-9a-f:]+\]):\d{2,5}\b", found.string)
+    where = f" to {places[-1]}" if places else ""
     return f"It could not connect{where}: does what listens there run, and is it in its `depends_on`?"
 
 
@@ -87,10 +90,16 @@ def _said(sentence: str) -> Callable[[re.Match[str], Sequence[str]], str]:
 
 
 _RULES: Sequence[_Rule] = (
-    (re.compile(r"ModuleNotFoundError: No module named '([^']+)'"), _python_module),
+    (re.compile(r"(?:ModuleNotFoundError|python[\d.]*): No module named '?([\w.]+)"), _python_module),
     (re.compile(r"Cannot find (?:module|package) '([^']+)'"), _node_module),
     (re.compile(r"^(SyntaxError|IndentationError|TabError)(?:: (.+))?$"), _syntax),
-    (re.compile(r"(?i)address (?:is )?already in use|EADDRINUSE|bind.*in use"), _address),
+    (
+        re.compile(
+            r"(?i)(?:address|connection) (?:is )?(?:already )?in use|EADDRINUSE|bind.*in use"
+            r"|\bport(?: \d+)? (?:is|was) .*\bin use\b"
+        ),
+        _address,
+    ),
     (re.compile(r"(?i)ECONNREFUSED|connection refused"), _refused),
     (
         re.compile(r"MemoryError|heap out of memory|OutOfMemoryError|[Cc]annot allocate memory"),
@@ -101,8 +110,25 @@ _RULES: Sequence[_Rule] = (
         _said("The shell found no command {0}: install it, or write its path."),
     ),
     (
-        re.compile(r"No such file or directory: '?([^'\s]+)|ENOENT: no such file or directory, \w+ '([^']+)'"),
-        lambda found, _: f"It needs {found[1] or found[2]}, which does not exist.",
+        re.compile(r"cannot load such file -- (\S+)"),
+        _said("Ruby finds no library {0}: install the project's gems first (bundle install)."),
+    ),
+    (
+        re.compile(r"(?:no required module provides|cannot find module providing) package ([^\s;:]+)"),
+        _said("Go finds no package {0}: add it to go.mod first (go get {0}, or go mod tidy)."),
+    ),
+    (
+        re.compile(r"Could not find or load main class (\S+)|ClassNotFoundException: (\S+)"),
+        lambda found, _: (
+            f"Java finds no class {found[1] or found[2]}: build the project first, or look at its class path."
+        ),
+    ),
+    (
+        re.compile(
+            r"No such file or directory: '?([^'\s]+)|no such file or directory, \w+ '([^']+)'"
+            r"|'?([^\s:']+)'?(?::|: \[Errno 2\]| \() ?[Nn]o such file or directory\)?$"
+        ),
+        lambda found, _: f"It needs {found[1] or found[2] or found[3]}, which does not exist.",
     ),
     (
         re.compile(r"PermissionError: .*: '([^']+)'|(?:EACCES: )?[Pp]ermission denied(?:, \w+)? '([^']+)'"),

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 from runcept.core.model import LogLimits
 from runcept.logs.compressor import Compressor
+from runcept.logs.last_words import LINES, telling
 from runcept.logs.reader import read
 from runcept.logs.rotation import Rotation, remove
 from runcept.logs.writer import LogWriter
@@ -340,10 +341,9 @@ class Capture:
         if not tap.writer.offset:  # it has written nothing
             return ""
         for stream in ("stderr", "stdout"):
-            page = read({key: tap.log_path}, lines=5, stream=stream, run=run, reach=_REASON_REACH)
-            for line in reversed(page.lines):
-                if line.message.strip():
-                    return line.message.strip()[:_LINE_LENGTH]
+            page = read({key: tap.log_path}, lines=LINES, stream=stream, run=run, reach=_REASON_REACH)
+            if line := telling(page.lines):
+                return line[:_LINE_LENGTH]
         return ""
 
     def _clear(self, log_path: str) -> None:

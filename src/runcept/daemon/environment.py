@@ -13,6 +13,7 @@ from runcept.core.effects import Effect
 from runcept.core.events import Event, Exited, HealthChanged, Spawned
 from runcept.core.life import Life
 from runcept.core.model import Project
+from runcept.core.printable import printable
 from runcept.core.secrets import mask, secret_values
 from runcept.core.supervisor import Supervisor
 from runcept.scheduler.health import HealthSchedule, ProbeDue
@@ -21,7 +22,7 @@ from runcept.scheduler.inactivity import idle_deadline, idle_processes
 __all__ = ["USUAL_UMASK", "Environment"]
 
 _TEXTS = frozenset({"reason", "last_line", "survivors"})
-"""The fields of events whose words come from other programs, or from a project file."""
+"""The fields of events whose words come from other programs, or from a project file: no secrets, no escapes."""
 USUAL_UMASK = 0o022
 """What processes get whose shell is not known: the daemon's own is private, and theirs is not to be."""
 
@@ -100,7 +101,7 @@ class Environment:
 
     def handle(self, event: Event, now: float) -> list[Effect]:
         """One fact; keeps the health schedule in step. What of it is secret gets into no state and no event."""
-        effects = self.supervisor.handle(self._masked(event), now)
+        effects = self.supervisor.handle(self._harmless(event), now)
         life = self.lives[event.name]
         if isinstance(event, Spawned) and event.run == life.run:
             self.watch_health(life, now)
@@ -118,14 +119,15 @@ class Environment:
         """A change of health."""
         if answer is None or answer.run != self.lives[answer.name].run:
             return []
-        return self.supervisor.handle(self._masked(answer), now)
+        return self.supervisor.handle(self._harmless(answer), now)
 
-    def _masked(self, event: Event) -> Event:
+    def _harmless(self, event: Event) -> Event:
         words = {field: getattr(event, field) for field in _TEXTS.intersection(event.__struct_fields__)}
         if not any(words.values()):
             return event
         hidden = self.secrets(event.name)
-        return msgspec.structs.replace(event, **{field: mask(text, hidden) for field, text in words.items()})
+        told = {field: printable(mask(text, hidden), color=False) for field, text in words.items()}
+        return msgspec.structs.replace(event, **told)
 
     def tick(self, now: float) -> tuple[list[Effect], list[ProbeDue]]:
         """Everything that is due."""

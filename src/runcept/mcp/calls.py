@@ -46,8 +46,9 @@ _ASKED_MAX = 5
 """Processes that are not as they should be, of which the last words are read."""
 _REACH = 64 << 20
 """Bytes of the end of a log in which lines are looked for that a filter picks."""
-_TEXT_BYTES = 2500
-"""Of an answer with lines, what is kept for its text."""
+_ERRORS_BYTES = 2500
+"""Of the errors that come with an explanation."""
+_PATTERN_MAX = 100
 _TELL_SECONDS = 2.0
 _DIGEST_MAX = 20
 
@@ -106,8 +107,7 @@ class Calls:
             # A defect of ours in one call must not end the host; its text may hold what is nobody's business.
             _log.exception("%s failed", tool)
             failure = answers.Failure("internal", "internal error of Runcept; the log of its MCP host has it")
-        text = f"{failure.message}. {failure.hint}".rstrip()
-        return Answer(text, {"error": msgspec.to_builtins(failure)}, is_error=True)
+        return Answer(failure.text(), {"error": msgspec.to_builtins(failure)}, is_error=True)
 
     # -------------------------------------------------------------------------------------------- places
 
@@ -298,8 +298,7 @@ class Calls:
         found = await asyncio.to_thread(inquiry.evidence, told.root)
         problem = answers.problem_of(told.root, found.output)
         structure = msgspec.to_builtins(told)
-        errors, _missing = answers.bounded([*found.errors], _TEXT_BYTES, newest_last=False)
-        structure["errors"] = msgspec.to_builtins(errors)
+        structure["errors"] = answers.errors_told(found.errors, _ERRORS_BYTES)
         structure["output"] = problem.output
         structure["advice"] = problem.advice
         return Answer(answers.explained_text(told, problem), structure)
@@ -320,7 +319,8 @@ class Calls:
         view = waited.process
         text = answers.waited_text(view, waited.outcome, seconds)
         if isinstance(waited, inquiry.Matched):
-            text = f"It wrote: {answers.plain(waited.line.message)}"
+            structure["line"]["message"] = line = answers.plain(waited.line.message)
+            text = f"It wrote: {line}"
         elif waited.outcome != given.until and not _is_well(view):
             problem = await self._problem(view)
             text = answers.outcome_text([view], [problem], timed_out=waited.outcome == "timeout")
@@ -345,33 +345,23 @@ class Calls:
 
     async def _logs(self, given: a.Logs, _: Report) -> Answer:
         environment, paths = await self._log_files(given.environment, given.name)
-        page = await asyncio.to_thread(
-            read,
-            paths,
-            lines=given.lines,
-            since=given.since,
-            stream=given.stream,
-            run=given.run,
-            after=given.cursor,
-            reach=_REACH,
-        )
-        return _lines_answer(environment, page, given, f"of {given.name}")
+        filters: dict[str, Any] = {"since": given.since, "stream": given.stream, "run": given.run}
+        page = await asyncio.to_thread(read, paths, lines=given.lines + 1, after=given.cursor, reach=_REACH, **filters)
+        return _lines_answer({"environment": environment, "cursor": page.cursor}, page, given, f"of {given.name}")
 
     async def _search(self, given: a.Search, _: Report) -> Answer:
         environment, paths = await self._log_files(given.environment, given.name)
         times: dict[str, Any] = {"since": given.since, "until": given.until}
         if not given.pattern:
-            room = given.max_bytes - _TEXT_BYTES
-            found = await asyncio.to_thread(
-                find_errors, paths, items=min(given.lines, _DIGEST_MAX), size=max(room // 2, 500), **times
-            )
-            items, missing = answers.bounded(found.errors, room, newest_last=False)
-            missing += found.left_out.errors
-            structure = {"environment": environment, "errors": msgspec.to_builtins(items), "left_out": missing}
-            return Answer(answers.errors_text(items, missing), structure)
-        page = await asyncio.to_thread(read, paths, lines=given.lines, grep=given.pattern, reach=_REACH, **times)
-        words = f"in which {given.pattern} is found"
-        return _lines_answer(environment, page, given, words)
+            most, size = min(given.lines, _DIGEST_MAX), given.max_bytes // 2
+            found = await asyncio.to_thread(find_errors, paths, items=most, size=size, **times)
+            missing, complete = found.left_out.errors, all(each.complete for each in found.searched)
+            size = given.max_bytes
+            return Answer(*answers.errors_answer(found.errors, environment, size, missing, complete=complete))
+        page = await asyncio.to_thread(read, paths, lines=given.lines + 1, grep=given.pattern, reach=_REACH, **times)
+        pattern = answers.plain(given.pattern, _PATTERN_MAX)
+        words = f"in which {pattern} is found (in the last {_REACH >> 20} MiB of each log)"
+        return _lines_answer({"environment": environment}, page, given, words)
 
     async def _log_files(self, environment: str | None, name: str | None) -> tuple[str, dict[str, str]]:
         """The project's path, and the logs of the process, or all. The daemon is not needed, but hears of it."""
@@ -422,11 +412,10 @@ def _logged(path: str) -> dict[str, str]:
     return {stem: log_path(path, stem) for stem in stems}
 
 
-def _lines_answer(environment: str, page: LogPage, given: a.Logs | a.Search, words: str) -> Answer:
-    shown, missing = answers.bounded(answers.folded(page.lines), given.max_bytes - _TEXT_BYTES, newest_last=True)
-    more = len(page.lines) >= given.lines
-    structure = {"environment": environment, "lines": shown, "cursor": page.cursor, "left_out": missing, "more": more}
-    return Answer(answers.lines_text(shown, missing, more=more, of=words), structure)
+def _lines_answer(head: dict[str, Any], page: LogPage, given: a.Logs | a.Search, words: str) -> Answer:
+    more = len(page.lines) > given.lines
+    lines = page.lines[more:]
+    return Answer(*answers.lines_answer(lines, head, given.max_bytes, more=more, of=words))
 
 
 async def _told(waiting: Awaitable[Any], report: Report, seconds: float, words: str) -> Any:

@@ -118,7 +118,10 @@ class _Host:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async with asyncio.timeout(_HELLO_SECONDS):
-            hello = json.loads(await reader.readline())
+            line = await reader.readline()
+        if not line:  # somebody looked whether anybody is here
+            return
+        hello = json.loads(line)
         watcher = Watcher()
         caller = Caller(str(hello["cwd"]), hello.get("environment"))
         server = make_server(self._home, caller, self._updates, lambda _: watcher)
@@ -146,9 +149,8 @@ class _Transport:
         async with self._to_server:
             with contextlib.suppress(OSError, anyio.BrokenResourceError):
                 while line := await self._line():
-                    try:
-                        message = t.jsonrpc_message_adapter.validate_json(line, by_name=False)
-                    except ValueError:
+                    message = _message(line)
+                    if message is None:
                         self._writer.write(_refusal(line))
                         continue
                     self._unanswered += isinstance(message, t.JSONRPCRequest)
@@ -183,6 +185,17 @@ class _Transport:
                     await self._writer.drain()
                     if not self._unanswered:
                         self._settled.set()
+
+
+def _message(line: bytes) -> t.JSONRPCMessage | None:
+    """The message, if it is one. A request whose id can be none is no notification, as which the SDK takes it."""
+    try:
+        message = t.jsonrpc_message_adapter.validate_json(line, by_name=False)
+    except ValueError:
+        return None
+    if isinstance(message, t.JSONRPCNotification) and b'"id"' in line and "id" in json.loads(line):
+        return None
+    return message
 
 
 def _refusal(line: bytes) -> bytes:

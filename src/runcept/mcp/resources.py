@@ -158,7 +158,8 @@ def _log(project: str, process: str) -> str:
         page = read({process: log_path(project, process)}, lines=_LINES, reach=_REACH)
     except LogNotReadable as error:
         return str(error)
-    lines, missing = answers.bounded([answers.line_text(line) for line in page.lines], _BYTES, newest_last=True)
+    lines = answers.bounded([answers.line_text(line) for line in page.lines], _BYTES, newest_last=True)
+    missing = len(page.lines) - len(lines)
     return "\n".join(([f"… {missing} lines left out"] if missing else []) + lines)
 
 

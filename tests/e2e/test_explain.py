@@ -1,0 +1,135 @@
+"""`runcept explain`: the chain of causes, the last words of where it began, and what to do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from tests.e2e.conftest import Project, fresh_project
+from tests.e2e.mcp_calls import process
+
+CRASHES = "echo begins; echo 'FATAL: no space on /data' >&2; exit 4"
+
+
+@pytest.fixture(scope="module")
+def used() -> Iterator[Project]:
+    """A database that fails, and three that stand on it; and some that are well."""
+    with fresh_project() as made:
+        made.write(
+            '[project]\nname = "shop"\nenv = { DB_PASSWORD = "hunter2-hunter2" }\n'
+            + process("db", CRASHES)
+            + process("cache", "exec sleep 1000", depends_on=["db"])
+            + process("api", "exec sleep 1000", depends_on=["cache"])
+            + process("web", "exec sleep 1000", depends_on=["api"])
+            + process("well", "exec sleep 1000")
+            + process("waits", "exec sleep 1000", depends_on=["slow"])
+            + process("slow", "exec sleep 1000", health_check="tcp://localhost:1")
+            + process("again", "exit 3", restart="on-failure", restart_delay=60, restart_max_delay=60)
+            + process("missing", ["no-such-program"])
+            + process("leaks", 'echo "login with $DB_PASSWORD failed" >&2; exit 1')
+            + process("evil", "cat said >&2; exit 1")
+        )
+        made.run("start", "web", ok=False)
+        yield made
+
+
+def test_a_chain_of_three_dependencies(used: Project) -> None:
+    """From the process to where it began, each with its reason; and the words of the one in which it began."""
+    told = used.run("explain", "web").stdout
+    lines = [line.rstrip() for line in told.splitlines()]
+    assert lines[0] == "web  failed"
+    facts = [line for line in lines if line.startswith("  ")]
+    assert re.match(r"  because +dependency api failed: ", facts[0])
+    assert [line.split(":")[0].strip() for line in facts[1:4]] == ["api", "cache", "db"]
+    assert facts[3].strip() == "db: exit code 4: FATAL: no space on /data"
+    assert re.match(r"  last exit +db: exit code 4 at .*, run 1", facts[4])
+    assert re.match(
+        r"  next +Nothing starts it by itself\. Mend db first; then `runcept start web` starts it", facts[5]
+    )
+    assert "FATAL: no space on /data" in told.split("log")[-1], "its last words are shown"
+
+
+def test_the_same_as_json(used: Project) -> None:
+    """Structured for a script: what a person reads, and the lines with their streams."""
+    told = used.json("explain", "web")
+    assert [each["process"] for each in told["causes"]] == ["web", "api", "cache", "db"]
+    assert all(each.keys() >= {"process", "state", "reason"} for each in told["causes"])
+    assert (told["process"]["name"], told["root"]["name"]) == ("web", "db")
+    assert told["environment"] == str(used.path)
+    assert told["next"].startswith("Nothing starts it by itself. Mend db first")
+    assert [(each["stream"], each["message"]) for each in told["output"]] == [("stderr", "FATAL: no space on /data")]
+    assert told["errors"][0]["message"]
+
+
+def test_one_that_is_well(used: Project) -> None:
+    """There is nothing to explain, and nothing to do."""
+    used.run("start", "well")
+    told = used.run("explain", "well").stdout
+    assert told.splitlines()[0] == "well  running"
+    assert "nothing is wrong with it" in told
+    assert "Nothing needs to be done." in told
+    assert len(used.json("explain", "well")["causes"]) == 1
+
+
+def test_one_that_was_never_started(used: Project) -> None:
+    """And how it would be."""
+    told = used.run("explain", "evil").stdout
+    assert "never started" in told
+    assert "`runcept start evil` starts it" in told
+
+
+def test_one_that_waits_for_another(used: Project) -> None:
+    """For whom, and for what of it."""
+    used.run("start", "waits", "--timeout", "300ms", ok=False)
+    told = used.json("explain", "waits")
+    assert [each["process"] for each in told["causes"]] == ["waits", "slow"]
+    assert told["next"] == "It starts by itself when slow is ready."
+    assert "waits for slow, which is starting" in used.run("explain", "waits").stdout
+    used.run("stop", "slow")
+
+
+def test_one_that_will_be_started_again(used: Project) -> None:
+    """When, and how not to wait for that."""
+    used.run("start", "again", "--no-wait")
+    used.run("wait", "again", "--for", "exited", ok=False)
+    told = used.json("explain", "again")
+    assert told["process"]["state"] == "backoff"
+    assert re.fullmatch(
+        r"It is started again by itself in [\d.]+m?\d*s?; `runcept start again` starts it at once\.", told["next"]
+    )
+    used.run("stop", "again")
+
+
+def test_one_that_could_not_be_started(used: Project) -> None:
+    """The hint of the error is there."""
+    used.run("start", "missing", ok=False)
+    told = used.run("explain", "missing").stdout
+    assert "command not found: no-such-program" in told
+    assert "Install it, or correct `command`." in told
+
+
+def test_secrets_are_masked_in_what_we_say(used: Project) -> None:
+    """In the reason, and in the chain; the output itself is the process's own."""
+    used.run("start", "leaks", ok=False)
+    told = used.json("explain", "leaks")
+    assert "hunter2" not in told["process"]["reason"]
+    assert "***" in told["causes"][0]["reason"]
+    assert told["output"][0]["message"] == "login with hunter2-hunter2 failed"
+
+
+def test_escapes_do_not_reach_the_terminal(used: Project) -> None:
+    """Nor the reason, whoever reads it."""
+    (used.path / "said").write_bytes(b"\x1b[2J\x1b]0;title\x07red \x07 alert\n")
+    used.run("start", "evil", ok=False)
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", used.run("explain", "evil").stdout)
+    assert used.json("explain", "evil")["process"]["reason"] == "exit code 1: red \\x07 alert"
+
+
+@pytest.mark.parametrize(("arguments", "status"), [(["nobody"], 3), (["w*"], 2), ([], 2)])
+def test_what_cannot_be_explained(used: Project, arguments: list[str], status: int) -> None:
+    """What does not exist is 3; more than one, or none, is usage."""
+    done = used.run("explain", *arguments, ok=False)
+    assert done.returncode == status
+    assert done.stderr
+    assert not done.stdout
