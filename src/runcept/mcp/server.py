@@ -89,9 +89,7 @@ def make_server(home: str, caller: Caller, updates: Updates, watcher_of: Callabl
 class _Handlers:
     """One client's requests."""
 
-    def __init__(
-        self, home: str, caller: Caller, updates: Updates, watcher_of: Callable[[_Context], Watcher]
-    ) -> None:
+    def __init__(self, home: str, caller: Caller, updates: Updates, watcher_of: Callable[[_Context], Watcher]) -> None:
         self._home = home
         self._calls = Calls(home, caller)
         self._updates = updates
