@@ -2,10 +2,11 @@
 VENV := .venv
 UV := $(VENV)/bin/uv
 RUN := $(VENV)/bin
+CONFORMANCE := tests/conformance
 
-.PHONY: help install demo test lint format docs pictures bench bench-peers chaos clean
+.PHONY: help install demo test lint format docs pictures bench bench-peers chaos conformance conformance-tools clean
 help:  ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
 
 install: $(VENV)/.installed  ## a virtual environment with everything that is locked
 
@@ -51,5 +52,14 @@ chaos: install  ## a random campaign of faults, the books afterwards, and a thou
 	@$(RUN)/python -m tests.chaos $(ARGS)
 	@RUNCEPT_CHAOS_MANY=1000 $(RUN)/pytest -q tests/chaos/test_exhaustion.py
 
+conformance: install conformance-tools  ## the official MCP suite and the Inspector against our server
+	@$(RUN)/python -m tests.conformance
+
+conformance-tools: $(CONFORMANCE)/node_modules/.installed  ## what that needs from npm, 330 MB; an ordinary test run skips the Inspector without
+
+$(CONFORMANCE)/node_modules/.installed: $(CONFORMANCE)/package-lock.json
+	@npm ci --prefix $(CONFORMANCE) --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
+
 clean:  ## all that was made here
-	rm -rf $(VENV) .peers .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist
+	rm -rf $(VENV) .peers $(CONFORMANCE)/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist

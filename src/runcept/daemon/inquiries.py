@@ -70,6 +70,11 @@ def load_environment(home: str, engine: Engine, path: str) -> Environment:
     return engine.add(project, lambda name: last_run(log_path(project.path, name)))
 
 
+def _facts(life: Life) -> tuple[object, ...]:
+    """What of a process is told when it changes."""
+    return (life.state, life.health, life.reason, life.run)
+
+
 def last_run(path: str, reach: int | None = None) -> int:
     """The number of the last run that a log, or the last `reach` bytes of it, tells of; 0 where it tells of none.
 
@@ -203,20 +208,29 @@ class Inquiries:
     def reporter(
         self, notify: Notify, only: Environment | None = None, names: Iterable[str] | None = None
     ) -> Callable[[Environment], None]:
-        """Tell of each change of state, health or reason once; `only` of these processes of this environment."""
+        """Tell of each change of state, health or reason once; `only` of these processes of this environment.
+
+        Without `only`, of all environments: what is so already is no news, and that an environment is new, gone, or has
+        another project file is told without a process.
+        """
         chosen = None if names is None else set(names)
-        shown: dict[tuple[str, str], tuple[object, ...]] = {}
+        known = [] if only is not None else [*self._engine.environments.values()]
+        shown = {(each.path, name): _facts(life) for each in known for name, life in each.lives.items()}
+        projects: dict[str, object] = {each.path: each.project for each in known}
 
         def report(changed: Environment) -> None:
             if only not in {None, changed}:
                 return
             news = []
             for name, life in changed.lives.items():
-                facts = (life.state, life.health, life.reason, life.run)
+                facts = _facts(life)
                 if (chosen is None or name in chosen) and shown.get((changed.path, name)) != facts:
                     shown[changed.path, name] = facts
                     news.append(name)
-            if news or only is None:  # without a process that changed, it is the environment itself
+            project = changed.project if changed.path in self._engine.environments else None
+            is_other = only is None and projects.get(changed.path) != project
+            projects[changed.path] = project
+            if news or is_other:
                 notify(changed.path, self.views(changed, news, {}))
 
         return report

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import logging
 import os
 import secrets
 import socket
@@ -16,21 +17,22 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 import uvicorn
-from mcp.server import ServerRequestContext
+from mcp.server import Server, ServerRequestContext
 
 from runcept.mcp.calls import Caller
 from runcept.mcp.server import make_server
 from runcept.mcp.updates import Updates, Watcher
 
-__all__ = ["TOKEN_FILE", "main", "token_of"]
+__all__ = ["PATH", "TOKEN_FILE", "App", "main", "make_http_server", "serve", "token_of"]
 
 TOKEN_FILE = "mcp.token"  # noqa: S105  its name
 """In the home; whoever can read it may use the server."""
-_PATH = "/mcp"
+PATH = "/mcp"
 _INTERRUPTED = 130
+_BACKLOG = 128
 
 _Message = MutableMapping[str, Any]
-_App = Callable[[_Message, Callable[[], Awaitable[_Message]], Callable[[_Message], Awaitable[None]]], Awaitable[None]]
+App = Callable[[_Message, Callable[[], Awaitable[_Message]], Callable[[_Message], Awaitable[None]]], Awaitable[None]]
 
 
 def main(home: str, port: int, environment: str | None) -> int:
@@ -40,11 +42,12 @@ def main(home: str, port: int, environment: str | None) -> int:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(("127.0.0.1", port))
+        listener.listen(_BACKLOG)  # whoever reads the address can connect at once
     except OSError as error:
         why = (error.strerror or str(error)).lower()
         sys.stderr.write(f"runcept: port {port} cannot be used: {why}\n  hint: Choose another one with --port.\n")
         return 1
-    address = f"http://127.0.0.1:{listener.getsockname()[1]}{_PATH}"
+    address = f"http://127.0.0.1:{listener.getsockname()[1]}{PATH}"
     sys.stdout.write(f"{address}\nAuthorization: Bearer {token}\n")
     sys.stdout.flush()
     try:
@@ -56,17 +59,33 @@ def main(home: str, port: int, environment: str | None) -> int:
 
 async def _serve(home: str, listener: socket.socket, token: str, environment: str | None) -> None:
     updates = Updates(home)
-    caller = Caller(None, environment)
-    server = make_server(home, caller, updates, lambda ctx: _watcher_of(ctx, updates))
-    app = _guarded(server.streamable_http_app(streamable_http_path=_PATH), token)
+    server = make_http_server(home, updates, environment)
+    await serve(_guarded(server.streamable_http_app(streamable_http_path=PATH), token), updates, listener)
+
+
+def make_http_server(home: str, updates: Updates, environment: str | None) -> Server[Any]:
+    """The one server of all who come over HTTP; whoever serves its application puts the token before it."""
+    return make_server(home, Caller(None, environment), updates, lambda ctx: _watcher_of(ctx, updates))
+
+
+async def serve(app: App, updates: Updates, listener: socket.socket) -> None:
+    """Serve this application until SIGINT or SIGTERM, and tell its clients of changes."""
     watching = asyncio.ensure_future(updates.run())
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, lifespan="on", ws="none", timeout_graceful_shutdown=1
     )
     try:
-        await uvicorn.Server(config).serve([listener])
+        await _Uvicorn(config).serve([listener])
     finally:
         watching.cancel()
+
+
+class _Uvicorn(uvicorn.Server):
+    """The web server, which does not complain that its end cuts off those who listen."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+        await super().shutdown(sockets)
 
 
 def _watcher_of(ctx: ServerRequestContext[Any], updates: Updates) -> Watcher:
@@ -98,7 +117,7 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def _guarded(app: _App, token: str) -> _App:
+def _guarded(app: App, token: str) -> App:
     """Only requests that have the token reach the application; `lifespan` does, which starts it."""
     wanted = f"Bearer {token}".encode()
 

@@ -63,7 +63,7 @@ def make_server(home: str, caller: Caller, updates: Updates, watcher_of: Callabl
 
     `watcher_of` gives the client of a request, as the one who is told of changes.
     """
-    handlers = _Handlers(home, caller, watcher_of)
+    handlers = _Handlers(home, caller, updates, watcher_of)
     server = _Server(
         "runcept",
         version=runcept.__version__,
@@ -89,9 +89,10 @@ def make_server(home: str, caller: Caller, updates: Updates, watcher_of: Callabl
 class _Handlers:
     """One client's requests."""
 
-    def __init__(self, home: str, caller: Caller, watcher_of: Callable[[_Context], Watcher]) -> None:
+    def __init__(self, home: str, caller: Caller, updates: Updates, watcher_of: Callable[[_Context], Watcher]) -> None:
         self._home = home
         self._calls = Calls(home, caller)
+        self._updates = updates
         self._watcher_of = watcher_of
 
     async def remember(self, ctx: _Context, call_next: CallNext) -> HandlerResult:
@@ -149,7 +150,7 @@ class _Handlers:
         uri = str(params.uri)
         if uri != resources.SCHEMA and resources.parsed(uri) is None:
             raise MCPError(_not_found(context), "No such resource.", {"uri": uri})
-        self._watcher_of(context).watched.add(uri)
+        self._updates.watch(self._watcher_of(context), uri)
         return t.EmptyResult()
 
     async def unsubscribe(self, context: _Context, params: t.UnsubscribeRequestParams) -> t.EmptyResult:

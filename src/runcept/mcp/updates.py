@@ -11,16 +11,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
+import mcp_types as t
+from mcp.server import ServerRequestContext
 from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ResourcesListChanged, ResourceUpdated
 
 from runcept.api import messages as m
 from runcept.client.calls import call
 from runcept.errors import RunceptError
-from runcept.mcp.resources import log_uri, parsed, status_uri
+from runcept.mcp.resources import parsed, status_uri
 from runcept.paths import log_path
 
 __all__ = ["Session", "Updates", "Watcher"]
@@ -32,6 +35,7 @@ _LOOK = 0.5
 """Seconds between two looks at the logs that somebody watches."""
 _RETRY = 1.0
 _LIST = "list"
+_State = tuple[int, int]
 
 
 class Session(Protocol):
@@ -78,9 +82,12 @@ class Updates:
     def __init__(self, home: str) -> None:
         self._home = home
         self._bus = InMemorySubscriptionBus()
-        self.listen = ListenHandler(self._bus)
-        """Answers `subscriptions/listen`."""
+        self._stream = ListenHandler(self._bus)
+        self._listened: Counter[str] = Counter()
+        """The resources that those want to hear of who listen to a stream, and how many do."""
         self._watchers: set[Watcher] = set()
+        self._seen: dict[str, _State] = {}
+        """Each resource that is looked at, as it was when somebody was last told, or began to watch it."""
         self._pending: set[str] = set()
         self._woken = asyncio.Event()
         self._known: dict[str, frozenset[str]] = {}
@@ -96,6 +103,27 @@ class Updates:
         finally:
             self._watchers.discard(watcher)
             task.cancel()
+
+    def watch(self, watcher: Watcher, uri: str) -> None:
+        """Tell this client of the resource from now on, not only from the next look at it."""
+        self._begin(uri)
+        watcher.watched.add(uri)
+
+    async def listen(
+        self, context: ServerRequestContext[Any], params: t.SubscriptionsListenRequestParams
+    ) -> t.SubscriptionsListenResult:
+        """Answers `subscriptions/listen`, when the client wants to hear no more."""
+        uris = params.notifications.resource_subscriptions or []
+        for uri in uris:
+            self._begin(uri)
+        self._listened.update(uris)
+        try:
+            return await self._stream(context, params)
+        finally:
+            self._listened -= Counter(uris)
+
+    def _begin(self, uri: str) -> None:
+        self._seen.setdefault(uri, _state(uri))
 
     async def run(self) -> None:
         """Look for changes until cancelled. No daemon is started for it."""
@@ -116,14 +144,27 @@ class Updates:
     # ------------------------------------------------------------------------------------------- daemon
 
     async def _watch_daemon(self) -> None:
+        was_lost = False
         while True:
             try:
-                everything: m.Processes = await call(self._home, "ps", m.NoParams(actor="mcp"), start=False)
-                for view in everything.processes:
-                    self._known[view.environment] = self._known.get(view.environment, frozenset()) | {view.name}
+                await self._learn(was_lost=was_lost)
+                was_lost = False
                 await call(self._home, "watch", m.Watch(actor="mcp"), self._changed, start=False)
             except RunceptError:  # there is none, or it has ended
+                was_lost = True
                 await asyncio.sleep(_RETRY)
+
+    async def _learn(self, *, was_lost: bool) -> None:
+        """What there is now. `was_lost`: nobody told us of what has happened, so all of it may have changed."""
+        everything: m.Processes = await call(self._home, "ps", m.NoParams(actor="mcp"), start=False)
+        before = dict(self._known)
+        for view in everything.processes:
+            self._known[view.environment] = self._known.get(view.environment, frozenset()) | {view.name}
+        if was_lost:
+            for project in self._known:
+                self._notice(status_uri(project))
+            if self._known != before:
+                self._notice(_LIST)
 
     def _changed(self, change: m.Change) -> None:
         self._notice(status_uri(change.environment))
@@ -136,24 +177,20 @@ class Updates:
     # ---------------------------------------------------------------------------------------------- logs
 
     async def _watch_logs(self) -> None:
-        """Look at the logs that somebody watches; those who listen to events are not told which they are."""
-        seen: dict[str, tuple[int, int]] = {}
+        """Look at the logs that somebody watches."""
         while True:
             await asyncio.sleep(_LOOK)
-            uris = {uri for watcher in self._watchers for uri in watcher.watched} | self._of_listeners()
+            uris = {uri for watcher in self._watchers for uri in watcher.watched} | self._listened.keys()
             for uri in uris:
                 state = _state(uri)
-                if seen.get(uri, state) != state:
+                if self._seen.get(uri, state) != state:
                     self._notice(uri)
-                seen[uri] = state
-            for uri in seen.keys() - uris:
-                del seen[uri]
-
-    def _of_listeners(self) -> set[str]:
-        return {log_uri(project, name) for project, names in self._known.items() for name in names}
+                self._seen[uri] = state
+            for uri in self._seen.keys() - uris:
+                del self._seen[uri]
 
 
-def _state(uri: str) -> tuple[int, int]:
+def _state(uri: str) -> _State:
     """What changes when a log does: its file and its size."""
     place = parsed(uri)
     if place is None or place.kind != "logs":
