@@ -354,6 +354,14 @@ class SystemPerformer:
     # -------------------------------------------------------------------------------------------- health
 
     async def _probe(self, environment: Environment, due: ProbeDue) -> None:
+        try:
+            result = await self._ask(environment, due)
+        except Exception as error:  # noqa: BLE001  whatever it was: without an answer it would never be asked again
+            _log.exception("%s: its health could not be asked for", due.name)
+            result = probes.ProbeResult(ok=False, detail=f"cannot be asked: {why(error)}", seconds=0.0)
+        self._engine.probed(environment, due.name, due.run, ok=result.ok, detail=result.detail)
+
+    async def _ask(self, environment: Environment, due: ProbeDue) -> probes.ProbeResult:
         process = environment.project.process(due.name)
         run = self.runs.find(environment.path, due.name, due.run)
         ports = environment.lives[due.name].ports
@@ -361,7 +369,7 @@ class SystemPerformer:
         environ = (
             await child_environ(environment.environ, process, marker, ports) if due.check.probe is Probe.CMD else {}
         )
-        result = await probes.probe(
+        return await probes.probe(
             due.check,
             cwd=process.working_dir,
             env=environ,
@@ -369,7 +377,6 @@ class SystemPerformer:
             umask=environment.umask,
             tag=members.tag(marker, self.home),
         )
-        self._engine.probed(environment, due.name, due.run, ok=result.ok, detail=result.detail)
 
     async def _matched(self, run: Run, line: str) -> None:
         await run.begun.wait()
