@@ -130,7 +130,7 @@ class SystemPerformer:
             await self.linked.wait()
             child = await self.link.spawn(
                 key=run.key,
-                directory=self.runs.directory(run),
+                directory=self.runs.directory(run.key),
                 argv=list(process.argv),
                 env=environ,
                 cwd=process.working_dir,
@@ -201,7 +201,7 @@ class SystemPerformer:
         if run.is_logged:
             return
         output = Output(
-            self.runs.directory(run), log_path(run.environment.path, run.name), run.number, _log_limits(run)
+            self.runs.directory(run.key), log_path(run.environment.path, run.name), run.number, _log_limits(run)
         )
         run.is_logged = True
         await self.capture.open(run.key, output, first, watch)
@@ -402,7 +402,7 @@ class SystemPerformer:
 
     def logged(self, run: Run) -> int:
         """Up to where its output was logged, by this daemon or by one before it. OSError."""
-        stored = CommitFile(self.runs.directory(run)).load()
+        stored = CommitFile(self.runs.directory(run.key)).load()
         return max(self.capture.offset(run.key), max(stored.consumed) if stored is not None else 0)
 
     def _unlogged(self, key: str, reason: str) -> None:
