@@ -9,7 +9,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from functools import partial
 from signal import Signals
@@ -39,7 +39,7 @@ from runcept.paths import ensure_project_directory, log_path, logs_directory
 from runcept.process import cgroups, members, probes
 from runcept.process.fate import Fate
 from runcept.process.identity import boot_id
-from runcept.process.keeper_link import KeeperLink
+from runcept.process.keeper_link import HeldRun, KeeperLink, NotAsked
 from runcept.process.limits import patiently
 from runcept.process.signals import is_in_group, name_of, send, sweep
 from runcept.scheduler.health import ProbeDue
@@ -127,19 +127,7 @@ class SystemPerformer:
             environ = await child_environ(environment.environ, process, run.marker(), run.ports)
             environment.gave(run.name, environ)
             self.runs.make_group(run)
-            await self.linked.wait()
-            child = await self.link.spawn(
-                key=run.key,
-                directory=self.runs.directory(run.key),
-                argv=list(process.argv),
-                env=environ,
-                cwd=process.working_dir,
-                meta={**run.marker(), PORTS: list(run.ports), GROUP: run.group},
-                tag=members.tag(run.marker(), self.home),
-                cgroup=run.group,
-                umask=environment.umask,
-            )
-            run.in_keeper = True
+            child = await self._launch(run, process, environ)
         except KeeperLost:
             run.is_cut_off = True  # whether it lives is found out with the next keeper
             return
@@ -161,6 +149,28 @@ class SystemPerformer:
         await self.begin(run, process, child.pid, child.start_time, first)
         self._engine.post(environment, ev.Spawned(run.name, run.number, child.pid, at, run.ports))
         run.begun.set()
+
+    async def _launch(self, run: Run, process: Process, environ: Mapping[str, str]) -> HeldRun:
+        """Have the keeper start it; the next one where this one was lost before it was asked."""
+
+        def forked(child: HeldRun) -> None:
+            run.pid, run.start_time, run.in_keeper = child.pid, child.start_time, True
+
+        while True:
+            await self.linked.wait()
+            with suppress(NotAsked):
+                return await self.link.spawn(
+                    key=run.key,
+                    directory=self.runs.directory(run.key),
+                    argv=list(process.argv),
+                    env=environ,
+                    cwd=process.working_dir,
+                    meta={**run.marker(), PORTS: list(run.ports), GROUP: run.group},
+                    tag=members.tag(run.marker(), self.home),
+                    cgroup=run.group,
+                    umask=run.environment.umask,
+                    on_fork=forked,
+                )
 
     async def _await_previous(self, run: Run) -> None:
         """The log has one run after the other; but a log that cannot be written must not keep a process down.
