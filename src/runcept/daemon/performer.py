@@ -17,7 +17,7 @@ from typing import Any
 
 from runcept.core import effects as fx
 from runcept.core import events as ev
-from runcept.core.model import HealthCheck, LogLimits, Probe
+from runcept.core.model import HealthCheck, LogLimits, Probe, Process
 from runcept.core.secrets import mask
 from runcept.daemon.capture import Capture, Note, Output, Watch, why
 from runcept.daemon.engine import Engine

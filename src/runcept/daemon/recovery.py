@@ -159,7 +159,7 @@ class Recovery:
 
     async def _tell_end(self, run: Run, life: Life, entry: HeldRun | None) -> None:
         """It could not be killed, was given up, and has ended while no daemon ran."""
-        ended = (None if entry is None else entry.exit) or self._read(run, "exit.json", Exit)
+        ended = (None if entry is None else entry.exit) or self._read(run.key, "exit.json", Exit)
         if ended is None:
             self._performer.ended_unseen(run)
         else:
