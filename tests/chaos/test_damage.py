@@ -20,7 +20,7 @@ from tests.support import wait_until
 from runcept.api import messages as m
 from runcept.database.migrations import migrate
 from runcept.errors import RunceptError
-from runcept.paths import daemon_log, database, ensure_home
+from runcept.paths import daemon_log, database, ensure_home, runs_directory
 
 
 def tear_a_page(path: str) -> None:
@@ -331,3 +331,28 @@ def test_a_disk_that_is_full_in_the_middle_of_a_migration_leaves_what_was(tmp_pa
         migrate(connection, scripts)
         assert connection.execute("SELECT count(*) FROM new").fetchone() == (300_000,)
         connection.close()
+
+
+@pytest.mark.parametrize("lives", [True, False], ids=["lives", "ended"])
+def test_a_run_that_only_its_directory_knows_is_taken_up(stage: Stage, lives: bool) -> None:
+    """Daemon, keeper and database are lost: what lives is managed again, what it wrote is logged, nothing is left."""
+    stage.write_file('[project]\nname = "p"\n[[process]]\nname = "web"\ncommand = "echo begun; exec sleep 1000"\n')
+    pid = stage.ask_for("start", "web").processes[0].pid
+    wait_until(lambda: stage.messages("web"))
+    stage.strike(daemon=True, keeper=True)
+    for path in Path(stage.home).glob("runcept.db*"):
+        path.unlink()
+    runs = Path(runs_directory(stage.home))
+    (runs / "nonsense").mkdir()
+    if not lives:
+        stage.kill([pid])
+        (raw,) = runs.glob("web-1-*/*.raw")
+        with raw.open("ab") as file:  # as the keeper may have had the time to
+            file.write(b"last words")
+    stage.ask("ps")
+    if lives:
+        assert identities(stage) == {"web": ("running", pid, 1)}
+        assert stage.ask_for("stop", "web").ok
+        assert not is_alive(pid)
+    wait_until(lambda: not any(runs.iterdir()), what="the end of all directories")
+    assert stage.messages("web") == (["begun"] if lives else ["begun", "last words"])

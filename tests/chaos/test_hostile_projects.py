@@ -227,3 +227,20 @@ def test_a_home_whose_path_is_odd_works(stage: Stage) -> None:
     pid = stage.statuses()["web"].pid
     stage.strike(daemon=True, keeper=True)
     assert stage.statuses()["web"].pid == pid
+
+
+@pytest.mark.parametrize("kind", ["environment", "signal"])
+def test_a_check_that_cannot_be_asked_is_asked_again(stage: Stage, kind: str) -> None:
+    """An environment that no program can be given is an answer, and so is the end by a real-time signal."""
+    one(stage, 'health_check = {url = "cmd://[ ! -e bad ] || kill -37 $$", interval = "100ms", retries = 1}')
+    given, bad = dict(os.environ), stage.project / "bad"
+    assert stage.ask_for("activate", environ=given).ok
+    if kind == "signal":
+        bad.touch()
+    else:
+        stage.ask_for("activate", environ=given | {"A=B": "C"})
+    view = wait_until(lambda: (view := stage.statuses()["web"]).health == "unhealthy" and view, seconds=30)
+    assert ("SIGRTMIN+3" if kind == "signal" else "illegal environment variable name") in view.reason
+    bad.unlink(missing_ok=True)
+    stage.ask_for("activate", environ=given)
+    wait_until(lambda: stage.statuses()["web"].health == "healthy", seconds=30)

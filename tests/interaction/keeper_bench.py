@@ -126,11 +126,23 @@ class Bench:
     def spawn_request(
         self, key: str, argv: Sequence[str], env: Mapping[str, str] | None = None, cwd: str = "/", meta: Any = None
     ) -> dict[str, Any]:
-        """Ask for a process, and give the whole answer."""
+        """Ask for a process, and give the whole answer: an error also of one that was forked, and is released then."""
+        answer = self.request("spawn", **self.parameters(key, argv, env, cwd, meta))
+        if "result" in answer:
+            how = self.event(lambda event: event["event"] in {"begun", "exited"} and event["key"] == key)
+            if how["event"] == "exited":
+                self.ask("release", key=key)
+                step, number = how["failed"].split()
+                return {"error": {"strerror": step, "errno": int(number)}}
+        return answer
+
+    def parameters(
+        self, key: str, argv: Sequence[str], env: Mapping[str, str] | None = None, cwd: str = "/", meta: Any = None
+    ) -> dict[str, Any]:
+        """Those of a spawn."""
         environment = {"PATH": os.environ["PATH"]} if env is None else dict(env)
-        return self.request(
-            "spawn", key=key, directory=self.directory(key), argv=list(argv), env=environment, cwd=cwd, meta=meta
-        )
+        directory = self.directory(key)
+        return {"key": key, "directory": directory, "argv": list(argv), "env": environment, "cwd": cwd, "meta": meta}
 
     def spawn(self, key: str, argv: Sequence[str], **more: Any) -> dict[str, Any]:
         """Start a process, and give the result."""

@@ -101,7 +101,7 @@ def test_backlog_stops_the_reading_and_consuming_resumes_it(half: str, tmp_path:
         ended = False
         while not ended:
             keeper.tell("consumed", key="flood", offset=size)
-            news = keeper.event(lambda event, before=size: event["event"] == "exited" or event["size"] > before)
+            news = keeper.event(lambda event, before=size: event["event"] == "exited" or event.get("size", 0) > before)
             ended, size = news["event"] == "exited", news["size"]
         keeper.ask("release", key="flood")
         assert keeper.output("flood") == LINES

@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.interaction.keeper_bench import Bench, bench
@@ -217,3 +218,58 @@ def test_interpreter_of_the_keeper_is_isolated(keeper: Bench) -> None:
     arguments = Path(f"/proc/{keeper.keeper.pid}/cmdline").read_bytes().split(b"\0")
     assert arguments[1:3] == [b"-I", b"-S"]
     assert os.path.realpath(sys.executable) == os.readlink(f"/proc/{keeper.keeper.pid}/exe")
+
+
+def held_up(keeper: Bench, key: str, place: Path, **more: Any) -> dict[str, Any]:
+    """A child that waits before its exec: for somebody to read from a FIFO that it takes for its control group."""
+    os.mkfifo(place / "cgroup.procs")
+    answer = keeper.ask("spawn", **keeper.parameters(key, ["echo", "at last"], **more), cgroup=str(place))
+    keeper.pids.add(answer["pid"])
+    return answer
+
+
+def let_go(place: Path) -> None:
+    """It goes on."""
+    assert (place / "cgroup.procs").read_text() == "0"
+
+
+def begun(keeper: Bench, key: str) -> dict[str, Any]:
+    """The event that a program was executed."""
+    return keeper.event(lambda event: event["event"] == "begun" and event["key"] == key)
+
+
+def test_a_child_that_hangs_before_its_program_holds_up_nobody(keeper: Bench, tmp_path: Path) -> None:
+    """It is held from its fork on, has nothing of the keeper's open, and is told to have begun when it has."""
+    answer = held_up(keeper, "hangs", tmp_path)
+    assert not answer["begun"]
+    assert keeper.finish("other", "print(1)") == [(0, b"1\n")]
+    assert [(run["pid"], run["begun"]) for run in keeper.connect()["runs"]] == [(answer["pid"], False)]
+    if Path("/proc/self/fd").exists():
+        wait_until(lambda: start_time(answer["pid"]) is not None)
+        wait_until(lambda: len(os.listdir(f"/proc/{answer['pid']}/fd")) == 4, what="nothing but 0 to 2 and the report")
+    assert keeper.request("release", key="hangs")["error"]["errno"] == errno.EBUSY
+    let_go(tmp_path)
+    begun(keeper, "hangs")
+    assert keeper.exited("hangs")["code"] == 0
+    assert keeper.output("hangs") == b"at last\n"
+
+
+def test_a_child_that_hangs_before_its_program_can_be_killed(keeper: Bench, tmp_path: Path) -> None:
+    """By its group, as any other."""
+    answer = held_up(keeper, "hangs", tmp_path)
+    wait_until(lambda: os.getpgid(answer["pid"]) == answer["pid"], what="its session")
+    keeper.ask("signal", key="hangs", signal=signal.SIGKILL)
+    assert keeper.exited("hangs")["signal"] == signal.SIGKILL
+    keeper.ask("release", key="hangs")
+
+
+def test_a_program_that_never_ran_says_why_whoever_listens(keeper: Bench, tmp_path: Path) -> None:
+    """Also to a daemon that has not asked for it: with its end."""
+    held_up(keeper, "fails", tmp_path, cwd=str(tmp_path / "missing"))
+    keeper.connect()
+    let_go(tmp_path)
+    end = keeper.exited("fails")
+    assert (end["code"], end["failed"]) == (127, f"chdir {errno.ENOENT}")
+    (run,) = keeper.connect()["runs"]
+    assert run["exit"]["failed"] == f"chdir {errno.ENOENT}"
+    keeper.ask("release", key="fails")

@@ -230,7 +230,7 @@ def judge(life: Life, event: ev.HealthChanged, context: Context) -> Effects:
 def _begin_stop(life: Life, cause: Cause, reason: str, context: Context) -> Effects:
     process = context.process
     life.stopping_for, life.exit_reason = cause, reason
-    if life.kill and life.pid is not None:
+    if life.kill:
         return _kill(life, f"{reason}: SIGKILL was sent")
     grace = format_duration(process.stop_timeout)
     sentence = f"{reason}: {process.stop_signal} was sent, SIGKILL follows after {grace}"
@@ -249,10 +249,7 @@ def stop_newborn(life: Life, event: ev.Spawned, context: Context) -> Effects:
 
 def lose_patience(life: Life, event: ev.DeadlineReached, context: Context) -> Effects:
     """It did not end within its grace."""
-    del event
-    if life.pid is None and life.ended_at is None:
-        life.deadline = None  # the spawn is still under way; Spawned sets a new one
-        return []
+    del event  # the spawn may be under way still: then its fork is killed, or Spawned sets a new deadline
     return _kill(life, f"did not end within {format_duration(context.process.stop_timeout)}: SIGKILL was sent")
 
 

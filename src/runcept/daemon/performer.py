@@ -9,7 +9,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from functools import partial
 from signal import Signals
@@ -17,7 +17,7 @@ from typing import Any
 
 from runcept.core import effects as fx
 from runcept.core import events as ev
-from runcept.core.model import HealthCheck, LogLimits, Probe
+from runcept.core.model import HealthCheck, LogLimits, Probe, Process
 from runcept.core.secrets import mask
 from runcept.daemon.capture import Capture, Note, Output, Watch, why
 from runcept.daemon.engine import Engine
@@ -39,7 +39,7 @@ from runcept.paths import ensure_project_directory, log_path, logs_directory
 from runcept.process import cgroups, members, probes
 from runcept.process.fate import Fate, oom_kills
 from runcept.process.identity import boot_id
-from runcept.process.keeper_link import KeeperLink
+from runcept.process.keeper_link import HeldRun, KeeperLink, NotAsked
 from runcept.process.limits import patiently
 from runcept.process.signals import is_in_group, name_of, send, sweep
 from runcept.scheduler.health import ProbeDue
@@ -127,20 +127,8 @@ class SystemPerformer:
             environ = await child_environ(environment.environ, process, run.marker(), run.ports)
             environment.gave(run.name, environ)
             self.runs.make_group(run)
-            await self.linked.wait()
             run.oom_kills = oom_kills()
-            child = await self.link.spawn(
-                key=run.key,
-                directory=self.runs.directory(run),
-                argv=list(process.argv),
-                env=environ,
-                cwd=process.working_dir,
-                meta={**run.marker(), PORTS: list(run.ports), GROUP: run.group},
-                tag=members.tag(run.marker(), self.home),
-                cgroup=run.group,
-                umask=environment.umask,
-            )
-            run.in_keeper = True
+            child = await self._launch(run, process, environ)
         except KeeperLost:
             run.is_cut_off = True  # whether it lives is found out with the next keeper
             return
@@ -162,6 +150,28 @@ class SystemPerformer:
         await self.begin(run, process.health_check, child.pid, child.start_time, first)
         self._engine.post(environment, ev.Spawned(run.name, run.number, child.pid, at, run.ports))
         run.begun.set()
+
+    async def _launch(self, run: Run, process: Process, environ: Mapping[str, str]) -> HeldRun:
+        """Have the keeper start it; the next one where this one was lost before it was asked."""
+
+        def forked(child: HeldRun) -> None:
+            run.pid, run.start_time, run.in_keeper = child.pid, child.start_time, True
+
+        while True:
+            await self.linked.wait()
+            with suppress(NotAsked):
+                return await self.link.spawn(
+                    key=run.key,
+                    directory=self.runs.directory(run.key),
+                    argv=list(process.argv),
+                    env=environ,
+                    cwd=process.working_dir,
+                    meta={**run.marker(), PORTS: list(run.ports), GROUP: run.group},
+                    tag=members.tag(run.marker(), self.home),
+                    cgroup=run.group,
+                    umask=run.environment.umask,
+                    on_fork=forked,
+                )
 
     async def _await_previous(self, run: Run) -> None:
         """The log has one run after the other; but a log that cannot be written must not keep a process down.
@@ -207,7 +217,7 @@ class SystemPerformer:
             return
         place, processes = run.environment.path, run.environment.project.processes
         logs = frozenset(log_path(place, process.name) for process in processes)
-        output = Output(self.runs.directory(run), log_path(place, run.name), run.number, _log_limits(run), logs)
+        output = Output(self.runs.directory(run.key), log_path(place, run.name), run.number, _log_limits(run), logs)
         run.is_logged = True
         await self.capture.open(run.key, output, first, watch)
 
@@ -379,6 +389,14 @@ class SystemPerformer:
     # -------------------------------------------------------------------------------------------- health
 
     async def _probe(self, environment: Environment, due: ProbeDue) -> None:
+        try:
+            result = await self._ask(environment, due)
+        except Exception as error:  # noqa: BLE001  whatever it was: without an answer it would never be asked again
+            _log.exception("%s: its health could not be asked for", due.name)
+            result = probes.ProbeResult(ok=False, detail=f"cannot be asked: {why(error)}", seconds=0.0)
+        self._engine.probed(environment, due.name, due.run, ok=result.ok, detail=result.detail)
+
+    async def _ask(self, environment: Environment, due: ProbeDue) -> probes.ProbeResult:
         process = environment.project.process(due.name)
         run = self.runs.find(environment.path, due.name, due.run)
         ports = environment.lives[due.name].ports
@@ -386,7 +404,7 @@ class SystemPerformer:
         environ = (
             await child_environ(environment.environ, process, marker, ports) if due.check.probe is Probe.CMD else {}
         )
-        result = await probes.probe(
+        return await probes.probe(
             due.check,
             cwd=process.working_dir,
             env=environ,
@@ -394,7 +412,6 @@ class SystemPerformer:
             umask=environment.umask,
             tag=members.tag(marker, self.home),
         )
-        self._engine.probed(environment, due.name, due.run, ok=result.ok, detail=result.detail)
 
     async def _matched(self, run: Run, line: str) -> None:
         await run.begun.wait()
@@ -420,7 +437,7 @@ class SystemPerformer:
 
     def logged(self, run: Run) -> int:
         """Up to where its output was logged, by this daemon or by one before it. OSError."""
-        stored = CommitFile(self.runs.directory(run)).load()
+        stored = CommitFile(self.runs.directory(run.key)).load()
         return max(self.capture.offset(run.key), max(stored.consumed) if stored is not None else 0)
 
     def _unlogged(self, key: str, reason: str) -> None:

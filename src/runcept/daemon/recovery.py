@@ -59,14 +59,17 @@ class Recovery:
         self._performer.runs.clear_away()
         self._restore()
         known = self._database.unreleased_runs()
+        keys = {stored_run.key for stored_run in known}
+        unknown = self._performer.runs.unknown(keys | self._held.keys())  # now, before the first new one is spawned
         for stored_run in known:
             await self.guarded(stored_run.key, self._take_over(stored_run))
-        keys = {stored_run.key for stored_run in known}
         for key, entry in self._held.items():
             if self._database.is_released(key):
                 await self._performer.drop(key)
             elif key not in keys:
                 await self.guarded(key, self.take_in(key, entry))
+        for key in unknown:
+            await self.guarded(key, self._take_up(key))
         for environment in list(self._engine.environments.values()):
             self._give_up_unknown(environment)
             self._engine.resume(environment)
@@ -156,7 +159,7 @@ class Recovery:
 
     async def _tell_end(self, run: Run, life: Life, entry: HeldRun | None) -> None:
         """It could not be killed, was given up, and has ended while no daemon ran."""
-        ended = (None if entry is None else entry.exit) or self._read(run, "exit.json", Exit)
+        ended = (None if entry is None else entry.exit) or self._read(run.key, "exit.json", Exit)
         if ended is None:
             self._performer.ended_unseen(run)
         else:
@@ -166,7 +169,7 @@ class Recovery:
     async def _finish_log(self, run: Run, stored: StoredRun) -> None:
         """The earlier daemon may have ended before its log could be written: then the last record is ours to make."""
         await self._performer.open_log(run)
-        ended = self._read(run, "exit.json", Exit)
+        ended = self._read(run.key, "exit.json", Exit)
         if ended is not None:
             self._performer.bytes_arrived(run.key, ended.size)
         if stored.ended_at is not None and not self._tells_end(run):
@@ -189,8 +192,8 @@ class Recovery:
         """
         if run.key not in self._held:
             with suppress(OSError):
-                os.mkdir(os.path.join(self._performer.runs.directory(run), "run.json"))
-        introduced = self._read(run, "run.json", _Introduction)
+                os.mkdir(os.path.join(self._performer.runs.directory(run.key), "run.json"))
+        introduced = self._read(run.key, "run.json", _Introduction)
         if introduced is None and stored is not None:
             introduced = _Introduction(stored.pid, stored.start_time, stored.boot_id)
         if introduced is not None and introduced.boot_id == boot_id():
@@ -209,7 +212,7 @@ class Recovery:
             return True
         held = self._held.get(run.key)
         entry = held or await self._adopt(run)
-        ended = self._read(run, "exit.json", Exit)
+        ended = self._read(run.key, "exit.json", Exit)
         if entry is not None:
             check = None if life.ready else run.environment.project.process(run.name).health_check
             await self._performer.begin(run, check, entry.pid, entry.start_time, self._unlogged_start(run))
@@ -260,7 +263,7 @@ class Recovery:
         """Let the keeper take over a process that it did not start; None where it is not there any more."""
         if run.pid is None or run.start_time is None or not self._lives(run):
             return None
-        directory = self._performer.runs.directory(run)
+        directory = self._performer.runs.directory(run.key)
         try:
             return await self._link.adopt(
                 key=run.key,
@@ -324,7 +327,7 @@ class Recovery:
         if name not in environment.lives or environment.lives[name].is_up:
             _log.warning("%s: pid %s runs on unmanaged: %s does not expect it", key, entry.pid, path)
             return
-        run = Run(key, environment, name, number)
+        run = Run(key, environment, name, number, entry.pid, entry.start_time)
         self._remember(run, marker)
         life, now, at = environment.lives[name], self._engine.now(), entry.started_at or time.time()
         context = Context(process=environment.project.process(name), now=now, jitter=0.0)
@@ -337,10 +340,27 @@ class Recovery:
         self._performer.runs.know(run)
         await self._is_held(run, life)
 
-    def _read(self, run: Run, name: str, kind: type[_T]) -> _T | None:
+    async def _take_up(self, key: str) -> None:
+        """A run that only its directory knows: database and keeper were lost. What it wrote is logged, if it can be."""
+        about = self._read(key, "run.json", _Introduction)
+        if about is not None and about.pid is not None and about.start_time is not None:
+            if is_alive(Identity(about.pid, about.start_time, about.boot_id or "")):
+                await self.take_in(key, HeldRun(key, about.pid, about.start_time, meta=about.meta))
+                return
+            with suppress(RunceptError, KeyError, TypeError, ValueError):
+                path, name = str(about.meta["RUNCEPT_ENVIRONMENT"]), str(about.meta["RUNCEPT_PROCESS"])
+                number = int(about.meta["RUNCEPT_RUN"])
+                if path not in self._engine.environments:
+                    load_environment(self._performer.home, self._engine, path)
+                await self._take_over(StoredRun(key, path, name, number, about.pid, about.start_time, about.boot_id))
+                return
+        _log.warning("%s: nobody knows whose run that was: its directory is removed", key)
+        self._performer.runs.remove_directory(key)
+
+    def _read(self, key: str, name: str, kind: type[_T]) -> _T | None:
         """What the keeper wrote down in the run's directory."""
         try:
-            with open(os.path.join(self._performer.runs.directory(run), name), "rb") as file:
+            with open(os.path.join(self._performer.runs.directory(key), name), "rb") as file:
                 return msgspec.json.decode(file.read(), type=kind)
         except (OSError, msgspec.DecodeError):
             return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -155,18 +155,22 @@ class Runs:
         group = cgroups.pids(run.group)
         return await patiently(partial(look, start_time=run.start_time, home=self.home, group=group, since=since))
 
-    def directory(self, run: Run) -> str:
-        """Where the keeper keeps the run."""
-        return os.path.join(runs_directory(self.home), run.key)
+    def directory(self, key: str) -> str:
+        """Where the keeper keeps a run."""
+        return os.path.join(runs_directory(self.home), key)
 
     def remove_directory(self, key: str) -> None:
         """Remove the directory of a run at one blow: half of it would look like output that is in no log."""
         if key != os.path.basename(key) or key.startswith("."):  # of a run that somebody else has named
             return
-        directory = os.path.join(runs_directory(self.home), key)
+        directory = self.directory(key)
         with suppress(OSError):
             os.rename(directory, directory + _OVER)
         shutil.rmtree(directory + _OVER, ignore_errors=True)
+
+    def unknown(self, known: Collection[str]) -> list[str]:
+        """The keys of the directories that belong to no run of those `known`."""
+        return sorted(set(os.listdir(runs_directory(self.home))) - set(known))
 
     def clear_away(self) -> None:
         """Remove what an earlier daemon had no time to."""

@@ -24,27 +24,26 @@ def raise_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
 
 
-def launch(argv: list[str], env: Mapping[str, str], cwd: str, before_exec: Callable[[], None]) -> int:
-    """The pid of a program, once its execvpe(3) over the PATH of `env` succeeded.
+def launch(argv: list[str], env: Mapping[str, str], cwd: str, before_exec: Callable[[], None]) -> tuple[int, int]:
+    """The pid of what becomes a program, and a pipe: at its end once execvpe(3) over the PATH of `env` succeeded.
 
-    It has exactly `env`, default signal dispositions, an empty mask, and of our descriptors 0 to 2 alone. `before_exec`
-    runs in the child. An OSError has as its strerror the step that failed: prepare, chdir or exec.
+    Else the pipe tells the step that failed, prepare, chdir or exec, and the errno. The program has exactly `env`,
+    default signal dispositions, an empty mask, and of our descriptors 0 to 2 alone. `before_exec` runs in the child.
+    Nothing here waits: a directory or a program on a server that is gone is the child's matter, which has nothing of
+    ours open by then.
     """
     told, tell = os.pipe()
-    with open(told, encoding="ascii") as report:
-        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # a handler of ours must not run in the child
-        try:
-            if (pid := os.fork()) == 0:
-                _become(tell, argv, env, cwd, before_exec)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, ())
-            os.close(tell)
-        failure = report.read()  # ends with the exec, which closes the pipe
-    if failure:
-        os.waitpid(pid, 0)
-        step, number = failure.split()
-        raise OSError(int(number), step)
-    return pid
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # a handler of ours must not run in the child
+    try:
+        if (pid := os.fork()) == 0:
+            _become(tell, argv, env, cwd, before_exec)
+    except OSError:
+        os.close(told)
+        raise
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        os.close(tell)
+    return pid, told
 
 
 def _become(tell: int, argv: list[str], env: Mapping[str, str], cwd: str, before_exec: Callable[[], None]) -> NoReturn:
@@ -54,6 +53,8 @@ def _become(tell: int, argv: list[str], env: Mapping[str, str], cwd: str, before
         for each in _SIGNALS:
             signal.signal(each, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        os.closerange(3, tell)  # whatever it waits for from here on: our lock, our socket, our daemon do not
+        os.closerange(tell + 1, 1 << 16)
         before_exec()
         resource.setrlimit(resource.RLIMIT_NOFILE, _file_limit)  # more may be open: from here on nothing is opened
         step = "chdir"

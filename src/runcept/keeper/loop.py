@@ -107,6 +107,15 @@ class Keeper:
         if now >= self.missed_at:
             self._start_daemon(now)
 
+    def _begin(self, run: Run) -> None:
+        """It is executed, which is told before anything else of it; or it never will be, which is told with its end."""
+        self.control.unregister(run.watched)
+        run.begin()
+        if self.wire and not run.failed:
+            self.wire.send({"event": "begun", "key": run.key})
+        self._save(run)
+        self.again_at = min(self.again_at, self.looked_at + 0.005)  # it may have ended before
+
     def _check(self, run: Run) -> None:
         """It may have ended, which is recorded, then told. Of a stranger we get no signal, but Linux tells."""
         if run.ends():
@@ -133,7 +142,7 @@ class Keeper:
 
     def _settle(self, run: Run) -> None:
         """Read its FIFOs, or no more, or again."""
-        wanted = not run.stuck and run.spool.size - run.spool.consumed < self.bound
+        wanted = run.begun and not run.stuck and run.spool.size - run.spool.consumed < self.bound
         if wanted != run.reading:
             run.reading = wanted
             for pipe in run.pipes:
@@ -218,8 +227,10 @@ class Keeper:
         elif self.restart and not self.daemon:
             self.restart_pause, self.restarted_at = min(3 * self.restart_pause, 30.0), now
             try:
-                self.daemon = launch(self.restart, os.environ, "/", lambda: None)
-                _log(f"the daemon was lost; started it again as pid {self.daemon}")
+                self.daemon, told = launch(self.restart, os.environ, "/", lambda: None)
+                with open(told, encoding="ascii") as report:  # this one is waited for: its interpreter is ours as well
+                    failed = report.read()
+                _log(f"the daemon was lost; started it again as pid {self.daemon} {failed}")
             except OSError as error:
                 _log(f"the daemon was lost and cannot be started again: {error}")
         self.missed_at = now + (self.restart_pause if self.restart else self.alone)
@@ -235,7 +246,8 @@ class Keeper:
                     raise FileExistsError(errno.EEXIST, key)
                 run = self.runs[key] = Run(message, self.system)
                 if run.watched >= 0 and not run.exit:
-                    self.control.register(run.watched, selectors.EVENT_READ, lambda: self._check(run))
+                    heed = self._begin if run.own else self._check
+                    self.control.register(run.watched, selectors.EVENT_READ, lambda: heed(run))
                 self.again_at = self.again_at if run.own else 0.0
                 self._save(run)
                 return run.as_dict()

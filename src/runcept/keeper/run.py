@@ -42,9 +42,12 @@ class Run:
         self.about |= {"key": self.key, "started_at": time.time() if self.own else None}
         self.group: str | None = request.get("cgroup")
         self.exit: dict[str, Any] | None = None
+        self.begun, self.failed = not self.own, ""
+        """`begun`: a child was executed. Or it never will be: then `failed` is the step and the errno, else empty."""
         self.reading = self.recorded = False
         self.pid, self.watched, self.stuck = 0, -1, ""
-        """`stuck`: why what it writes is not taken, until that is tried again."""
+        """`watched`: of a child, what `begin` is to read; of a stranger, what tells its end. `stuck`: why what it
+        writes is not taken, until that is tried again."""
         self.pipes: list[int] = []
         self.wide: set[int] = set()
         """Those that were made to hold more: not all are, since a user has so many pages for pipes, pipe(7)."""
@@ -62,7 +65,7 @@ class Run:
 
     def _spawn(self, request: dict[str, Any]) -> None:
         self._open()
-        self.pid = launch(request["argv"], request["env"], request["cwd"], self._introduce)
+        self.pid, self.watched = launch(request["argv"], request["env"], request["cwd"], self._introduce)
         self.about |= {"pid": self.pid, "start_time": self.system.start_time(self.pid)}
 
     def _adopt(self, request: dict[str, Any]) -> None:
@@ -100,11 +103,17 @@ class Run:
 
     def as_dict(self) -> dict[str, Any]:
         """The entry of this run in the answer to hello."""
-        return self.about | {"size": self.spool.size, "exit": self.exit, "stuck": self.stuck}
+        return self.about | {"size": self.spool.size, "exit": self.exit, "stuck": self.stuck, "begun": self.begun}
+
+    def begin(self) -> None:
+        """It is executed, or has failed: there is something to read in `watched`. Before, it does not end."""
+        with open(self.watched, encoding="ascii") as report:
+            self.failed = report.read()
+        self.begun, self.watched = True, -1
 
     def ends(self) -> bool:
         """Whether it is just found to have ended; from then on `exit` says how."""
-        if self.exit:
+        if self.exit or not self.begun:
             return False
         code = number = None  # where nobody knows, it is not guessed
         with contextlib.suppress(ProcessLookupError, ChildProcessError):
@@ -113,7 +122,7 @@ class Run:
             if status is None:
                 return False
             code, number = (status, None) if status >= 0 else (None, -status)
-        self.exit = {"code": code, "signal": number, "at": time.time()}
+        self.exit = {"code": code, "signal": number, "at": time.time(), "failed": self.failed}
         return True
 
     def save(self) -> int:

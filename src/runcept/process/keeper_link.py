@@ -3,8 +3,11 @@
 JSON lines. Requests `{"id", "op", …}` are answered by `{"id", "result"}` or `{"id", "error": {errno, strerror}}`; the
 keeper tells `{"event": "bytes", "key", "size", "stuck"}` (why its output cannot be spooled, or "") and
 `{"event": "exited", "key", "code", "signal", "at", "size"}` of its own accord. An error of ESRCH: there is no such
-process (any more), EBUSY: it lives. Where execvpe(2) or what comes before it failed, strerror is the step: prepare,
-chdir, exec.
+process (any more), EBUSY: it lives.
+
+A spawn is answered after its fork. `{"event": "begun", "key"}` tells that its execvpe(2) succeeded, which may take as
+long as a file server does. Where it or what comes before it failed, the event exited has `failed`, the step (prepare,
+chdir or exec) and the errno.
 """
 
 from __future__ import annotations
@@ -44,7 +47,6 @@ __all__ = ["Exit", "HeldRun", "KeeperLink"]
 
 _START_SECONDS = 5.0
 _ANSWER_SECONDS = 30.0
-"""A spawn waits for its execve(2); chdir into a network directory may take its time."""
 _LIMITS = {
     errno.EMFILE: "no file descriptor is left; stop something, or raise `ulimit -n` after `runcept daemon stop`",
     errno.ENFILE: "no file descriptor is left on this machine",
@@ -83,6 +85,12 @@ class HeldRun(msgspec.Struct, frozen=True):
     exit: Exit | None = None
     meta: Any = None
     stuck: str = ""
+    begun: bool = True
+    """Its program is being executed, or was; before, it may hang on a directory or a file."""
+
+
+class NotAsked(Exception):
+    """The keeper was lost before it was asked, so it has done nothing."""
 
 
 class KeeperLink(asyncio.Protocol):
@@ -106,6 +114,9 @@ class KeeperLink(asyncio.Protocol):
         self._requests = 0
         self._is_ours = True
         self._spawning = asyncio.Lock()
+        self._beginning: dict[str, asyncio.Future[None]] = {}
+        """By key: the spawns that are not yet known to have succeeded."""
+        self._is_lost = False
         self.pid = 0
         self.runs: list[HeldRun] = []
         """What the keeper held at the hello."""
@@ -176,36 +187,40 @@ class KeeperLink(asyncio.Protocol):
         tag: int = 0,
         cgroup: str | None = None,
         umask: int = 0o022,
+        on_fork: Callable[[HeldRun], None] = lambda _: None,
     ) -> HeldRun:
         """Start a program with exactly `env` and `umask`, in a session of its own; StartError says why it could not be.
+
+        `on_fork` is called with what the keeper holds from then on, though it may be long until it is a program, or
+        known that it never will be: it can be signalled, and has to be released. NotAsked: it was not even tried.
 
         `tag`: what marks it and all that it forks (see linux.set_tag): inherited from the keeper, so from its first
         instant on, and for that one at a time. `cgroup`: the directory of the group that it begins in.
         What it writes is spooled to `directory`, which the keeper makes and the caller removes, after a failure too.
         """
-        async with self._spawning:
-            set_tag(self.pid, tag)
-            try:
-                return _held(
-                    await self._ask(
-                        "spawn",
-                        key=key,
-                        directory=directory,
-                        argv=list(argv),
-                        env=dict(env),
-                        cwd=cwd,
-                        boot_id=boot_id(),
-                        meta=meta,
-                        cgroup=cgroup,
-                        umask=umask,
-                    )
-                )
-            except OSError as error:
-                if error.strerror not in _OF_THE_PROGRAM:
-                    raise SpawnRefused(argv[0], _refusal(error.errno or 0, directory)) from None
-                raise _start_error(error, argv[0], env, cwd) from None
-            finally:
-                set_tag(self.pid, 0)
+        request = {"argv": list(argv), "env": dict(env), "cwd": cwd, "meta": meta, "cgroup": cgroup, "umask": umask}
+        begun = self._beginning[key] = self._loop.create_future()
+        try:
+            async with self._spawning:
+                if self._is_lost:
+                    raise NotAsked
+                set_tag(self.pid, tag)
+                try:
+                    held = _held(await self._ask("spawn", key=key, directory=directory, boot_id=boot_id(), **request))
+                finally:
+                    set_tag(self.pid, 0)
+            on_fork(held)
+            if not held.begun:
+                await begun
+        except OSError as error:
+            if error.strerror not in _OF_THE_PROGRAM:
+                raise SpawnRefused(argv[0], _refusal(error.errno or 0, directory)) from None
+            raise _start_error(error, argv[0], env, cwd) from None
+        finally:
+            del self._beginning[key]
+            if begun.done() and not begun.cancelled():
+                begun.exception()  # where nobody waited for it yet it is known all the same
+        return held
 
     async def adopt(
         self, *, key: str, directory: str, pid: int, start_time: int, meta: Any = None, offset: int = 0
@@ -289,7 +304,7 @@ class KeeperLink(asyncio.Protocol):
         for line in lines:
             message = json.loads(line.decode("ascii"))  # of text, since of bytes it would guess the encoding
             if "event" in message:
-                self._loop.call_soon(self._tell, message)
+                self._hear(message)
             elif (answer := self._pending.get(message["id"])) and not answer.done():
                 if "error" in message:
                     answer.set_exception(OSError(message["error"]["errno"], message["error"]["strerror"]))
@@ -298,12 +313,27 @@ class KeeperLink(asyncio.Protocol):
 
     def connection_lost(self, _error: Exception | None) -> None:
         """Fail what is asked, and say so once."""
-        for answer in self._pending.values():
+        waited_for: list[asyncio.Future[Any]] = [*self._pending.values(), *self._beginning.values()]
+        for answer in waited_for:
             if not answer.done():
                 answer.set_exception(KeeperLost("it ended"))
         if self._is_ours:
-            self._is_ours = False
+            self._is_ours, self._is_lost = False, True
             self._on_lost()
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        """How a spawn has gone is for who waits for it, at once; all else is told behind that."""
+        begun = self._beginning.get(message["key"])
+        if begun is not None and not begun.done():
+            if message["event"] == "begun":
+                begun.set_result(None)
+                return
+            if failed := message.get("failed"):
+                step, number = failed.split()
+                begun.set_exception(OSError(int(number), step))
+                return
+        if message["event"] != "begun":
+            self._loop.call_soon(self._tell, message)
 
     def _tell(self, message: dict[str, Any]) -> None:
         if message["event"] == "bytes":

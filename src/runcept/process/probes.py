@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from runcept.core.model import HealthCheck, Probe
 from runcept.core.secrets import mask, secret_values
+from runcept.process.signals import name_of
 from runcept.process.system import set_tag
 from runcept.units import format_duration
 
@@ -185,7 +186,7 @@ async def _command(
     finally:
         loop.remove_reader(reading)
         os.close(reading)
-    how = f"exited with {code}" if code >= 0 else f"was killed by {signal.Signals(-code).name}"
+    how = f"exited with {code}" if code >= 0 else f"was killed by {name_of(-code)}"
     lines = said.decode(errors="replace").split("\n")
     last = next((line.strip() for line in reversed(lines) if line.strip()), "")
     hidden = secret_values(env)
