@@ -61,6 +61,8 @@ class Ledger:
         self.keeper_kills: list[float] = []
         self.gaps: set[tuple[str, int]] = set()
         """The runs whose log says that something may be missing."""
+        self.ends: dict[tuple[str, int], tuple[Any, ...]] = {}
+        """How each run ended, as its log tells it."""
 
     def journal(self) -> list[Began]:
         """In the order of the beginnings."""
@@ -79,10 +81,14 @@ class Ledger:
                 verdict.wrong["orphans"].append(f"{entry.name} run {entry.run}: pid {entry.pid} ({entry.what}) lives")
         known = self._known_runs()
         said = {name: self._said(name) for name in {entry.name for entry in journal}}
+        oldest = {name: min((run for each, run in known if each == name), default=0) for name in said}
         for entry in journal:
             if entry.what == "began":
                 verdict.runs += 1
-                self._judge_run(verdict, entry, known.get((entry.name, entry.run)), said[entry.name])
+                told = known.get((entry.name, entry.run))
+                if told is None and entry.run < oldest[entry.name]:  # the daemon keeps a hundred; the log tells of all
+                    told = self.ends.get((entry.name, entry.run))
+                self._judge_run(verdict, entry, told, said[entry.name])
         return verdict
 
     def _known_runs(self) -> dict[tuple[str, int], tuple[Any, ...]]:
@@ -99,6 +105,11 @@ class Ledger:
         for line in read({name: log_path(str(self.stage.project), name)}, lines=None).lines:
             if line.event == "gap" and line.run is not None:
                 self.gaps.add((name, line.run))
+            elif line.event == "exited" and line.run is not None:
+                how = line.message.partition(": ")[2]
+                code = int(how.removeprefix("exit code ")) if how.startswith("exit code ") else None
+                signal = how.removeprefix("killed by ") if how.startswith("killed by ") else None
+                self.ends[name, line.run] = (code, signal, None, None)
             elif line.stream in {"stdout", "stderr"} and line.newline:  # a writer that was killed may cut its last one
                 run, stream, number = line.message.split(" ")
                 numbers[int(run), int(stream)].append(int(number))

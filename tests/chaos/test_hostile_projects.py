@@ -13,9 +13,11 @@ from pathlib import Path
 import psutil
 import pytest
 from tests.chaos.stage import Stage
-from tests.support import wait_until
+from tests.support import hanging_directory, wait_until
 
+from runcept.api import messages as m
 from runcept.errors import RemoteError
+from runcept.paths import runs_directory
 
 MB = 1_000_000
 
@@ -244,3 +246,40 @@ def test_a_check_that_cannot_be_asked_is_asked_again(stage: Stage, kind: str) ->
     bad.unlink(missing_ok=True)
     stage.ask_for("activate", environ=given)
     wait_until(lambda: stage.statuses()["web"].health == "healthy", seconds=30)
+
+
+@pytest.mark.parametrize("kill", [False, True], ids=["stop", "kill"])
+def test_a_working_directory_that_hangs_holds_up_its_process_alone(stage: Stage, kill: bool) -> None:
+    """On a file server that is gone: the others start, it does not count as running, and it can be stopped."""
+    stage.write_file(
+        '[project]\nname = "p"\n[[process]]\nname = "other"\ncommand = "sleep 1000"\n[[process]]\nname = "web"\n'
+        'command = "sleep 1000"\nworking_dir = "hanging"\nstop_timeout = "500ms"\n'
+    )
+    stage.ask_for("start", "other")
+    stage.ask_for("stop", "other")
+    with hanging_directory(stage.project / "hanging", seconds=60):
+        stage.ask_for("start", "web", wait=False)
+        assert stage.ask_for("start", "other").ok
+        web = stage.statuses()["web"]
+        assert (web.state, web.reason) == ("starting", "its command is being executed")
+        begun = time.monotonic()
+        stopped = stage.ask_for("stop", "web") if not kill else stage.ask("kill_all", m.KillAll(kill=True))
+        assert time.monotonic() - begun < 20
+        assert stopped.ok
+        assert stage.statuses()["web"].state == "stopped"
+        assert stage.ask_for("start", "other").ok
+    assert stage.ask_for("start", "web").processes[0].run == 2
+
+
+def test_a_program_that_never_ran_says_so_to_a_daemon_that_was_killed_meanwhile(stage: Stage) -> None:
+    """It hangs in its directory while the next daemon takes it over, and is refused then."""
+    one(stage, 'working_dir = "hanging"')
+    stage.ask_for("stop", "web")
+    with hanging_directory(stage.project / "hanging", seconds=60):
+        stage.ask_for("start", "web", wait=False)
+        runs = Path(runs_directory(stage.home))
+        wait_until(lambda: [*runs.glob("web-1-*/run.json")])
+        stage.strike(daemon=True)
+        assert stage.statuses()["web"].pid
+    wait_until(lambda: stage.statuses()["web"].state == "failed")
+    assert "exit code 127: its program was not executed: chdir: " in stage.statuses()["web"].reason

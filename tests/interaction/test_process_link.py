@@ -21,7 +21,7 @@ from runcept import errors
 from runcept.client.autostart import is_held
 from runcept.process import linux
 from runcept.process.identity import Identity, boot_id, is_alive, start_time
-from runcept.process.keeper_link import KeeperLink
+from runcept.process.keeper_link import KeeperLink, NotAsked
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def test_a_run_from_its_start_to_its_release(home: str, half: str) -> None:
         assert witness.told == []
         assert child.start_time == start_time(child.pid)
         assert child.meta == {"run": "1"}
-        _, key, code, number, at, size = await witness.until("exited")
+        _, key, code, number, at, size, _ = await witness.until("exited")
         assert (key, code, number, size) == ("run", 3, None, 6)
         assert child.started_at is not None
         assert 0 <= at - child.started_at < 10
@@ -299,5 +299,44 @@ def test_the_log_of_keepers_is_bounded(home: str) -> None:
             assert log.stat().st_size == kept
             await link.goodbye()
             wait_until(lambda: not is_held(home), what="the end of the keeper")
+
+    play(home, scene)
+
+
+def test_a_spawn_whose_turn_had_not_come_when_the_keeper_was_lost_was_not_asked(home: str) -> None:
+    """So it can be asked of the next keeper at once; of the other one nobody knows, and that is looked into."""
+
+    async def scene(witness: Witness) -> None:
+        link = await witness.connect()
+        os.kill(link.pid, signal.SIGSTOP)
+        asked = [asyncio.ensure_future(link.spawn(**witness.request(["true"], key=key))) for key in ("a", "b", "c")]
+        await asyncio.sleep(0)
+        os.kill(link.pid, signal.SIGKILL)
+        lost = await asyncio.gather(*asked, return_exceptions=True)
+        assert [type(each) for each in lost] == [errors.KeeperLost, NotAsked, NotAsked]
+
+    play(home, scene)
+
+
+def test_a_spawn_that_hangs_is_known_from_its_fork_on(home: str, tmp_path: Path) -> None:
+    """It delays no other, and its failure is told in the words of any other."""
+    os.mkfifo(tmp_path / "cgroup.procs")  # the child waits until somebody reads from it
+
+    async def scene(witness: Witness) -> None:
+        link = await witness.connect()
+        forked: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        request = witness.request(["true"], key="hangs", cwd=str(tmp_path / "missing"))
+        hanging = asyncio.ensure_future(
+            link.spawn(**request, cgroup=str(tmp_path), on_fork=lambda child: forked.set_result(child.pid))
+        )
+        pid = await forked
+        await link.spawn(**witness.request(["true"], key="other"))
+        assert start_time(pid) is not None
+        assert not hanging.done()
+        (tmp_path / "cgroup.procs").read_text()
+        with pytest.raises(errors.WorkingDirectoryUnusable):
+            await hanging
+        await link.release("hangs")
+        assert ("hangs", 127) not in [fact[1:3] for fact in witness.told]
 
     play(home, scene)

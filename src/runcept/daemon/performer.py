@@ -39,7 +39,7 @@ from runcept.paths import ensure_project_directory, log_path, logs_directory
 from runcept.process import cgroups, members, probes
 from runcept.process.fate import Fate, oom_kills
 from runcept.process.identity import boot_id
-from runcept.process.keeper_link import HeldRun, KeeperLink, NotAsked
+from runcept.process.keeper_link import HeldRun, KeeperLink, NotAsked, never_ran
 from runcept.process.limits import patiently
 from runcept.process.signals import is_in_group, name_of, send, sweep
 from runcept.scheduler.health import ProbeDue
@@ -272,10 +272,12 @@ class SystemPerformer:
             await asyncio.sleep(_UNHELD_POLL)
         self.ended_unseen(run)
 
-    def exited(self, key: str, code: int | None, signal: int | None, at: float, size: int) -> None:
-        """The keeper saw a main process end."""
+    def exited(  # noqa: PLR0917  as the keeper tells it
+        self, key: str, code: int | None, signal: int | None, at: float, size: int, failed: str = ""
+    ) -> None:
+        """The keeper saw a main process end, which never was its program where that `failed`."""
         if run := self.runs.get(key):
-            self._spawn_task(self._end(run, code, signal, at, size))
+            self._spawn_task(self._end(run, code, signal, at, size, failed))
 
     def ended_unseen(self, run: Run) -> None:
         """It ended while no keeper held it: the kernel may tell how, else nobody does."""
@@ -286,7 +288,9 @@ class SystemPerformer:
         self.note_gap(run)
         self.exited(run.key, code, signal, time.time(), 0)
 
-    async def _end(self, run: Run, code: int | None, signal: int | None, at: float, size: int) -> None:
+    async def _end(  # noqa: PLR0917  as the keeper tells it
+        self, run: Run, code: int | None, signal: int | None, at: float, size: int, failed: str
+    ) -> None:
         """Its main process has ended: tell, once everything that it wrote is in the log."""
         await run.begun.wait()
         if run.has_ended:
@@ -295,7 +299,7 @@ class SystemPerformer:
         if run.is_logged and not await self.capture.drained(run.key, size, _DRAIN_SECONDS):
             _log.warning("%s: ended, and its last output is not in the log yet", run.key)
         name = None if signal is None else name_of(signal)
-        last_line = _masked(run, await self._last_words(run))[:_REASON_LENGTH]
+        last_line = _masked(run, await self._last_words(run) or never_ran(failed))[:_REASON_LENGTH]
         self.note_end(run, code, name, at)
         with self._database.transaction():
             self._database.ended_run(run.key, code, name, at)

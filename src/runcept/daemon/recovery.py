@@ -229,7 +229,7 @@ class Recovery:
             self._ended.append(run)
             if held is None and entry is not None:  # before the keeper had its pipes, or just after
                 self._performer.note_gap(run)
-            self._performer.exited(run.key, ended.code, ended.signal, ended.at, size)
+            self._performer.exited(run.key, ended.code, ended.signal, ended.at, size, ended.failed)
         elif run.key not in self._held and not self._lives(run):  # it has ended while it was being adopted
             self._ended.append(run)
             self._performer.ended_unseen(run)

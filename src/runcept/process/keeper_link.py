@@ -43,7 +43,7 @@ from runcept.process.limits import given_files
 from runcept.process.lock import call_holder
 from runcept.process.system import set_tag
 
-__all__ = ["Exit", "HeldRun", "KeeperLink"]
+__all__ = ["Exit", "HeldRun", "KeeperLink", "NotAsked", "never_ran"]
 
 _START_SECONDS = 5.0
 _ANSWER_SECONDS = 30.0
@@ -68,6 +68,8 @@ class Exit(msgspec.Struct, frozen=True):
     at: float
     size: int = 0
     """Bytes that its spool held then; in the keeper's own record alone."""
+    failed: str = ""
+    """The step (prepare, chdir or exec) and the errno of a program that never ran; see `never_ran`."""
 
 
 class HeldRun(msgspec.Struct, frozen=True):
@@ -96,14 +98,14 @@ class NotAsked(Exception):
 class KeeperLink(asyncio.Protocol):
     """A connection that has said hello. Every method raises KeeperLost once the keeper is gone.
 
-    `on_bytes(key, size, stuck)` and `on_exited(key, code, signal, at, size)` are called in the order in which the
-    keeper told, and never before the `spawn` or `adopt` of that key has returned to who awaits it directly.
+    `on_bytes(key, size, stuck)` and `on_exited(key, code, signal, at, size, failed)` are called in the order in which
+    the keeper told, and never before the `spawn` or `adopt` of that key has returned to who awaits it directly.
     """
 
     def __init__(
         self,
         on_bytes: Callable[[str, int, str], None],
-        on_exited: Callable[[str, int | None, int | None, float, int], None],
+        on_exited: Callable[[str, int | None, int | None, float, int, str], None],
         on_lost: Callable[[], None],
     ) -> None:
         self._on_bytes, self._on_exited, self._on_lost = on_bytes, on_exited, on_lost
@@ -127,7 +129,7 @@ class KeeperLink(asyncio.Protocol):
         home: str,
         restart_argv: Sequence[str] | None,
         on_bytes: Callable[[str, int, str], None],
-        on_exited: Callable[[str, int | None, int | None, float, int], None],
+        on_exited: Callable[[str, int | None, int | None, float, int, str], None],
         on_lost: Callable[[], None],
         *,
         options: Sequence[str] = (),
@@ -339,7 +341,8 @@ class KeeperLink(asyncio.Protocol):
         if message["event"] == "bytes":
             self._on_bytes(message["key"], message["size"], message["stuck"])
         else:
-            self._on_exited(message["key"], message["code"], message["signal"], message["at"], message["size"])
+            end = msgspec.convert(message, Exit)
+            self._on_exited(message["key"], end.code, end.signal, end.at, end.size, end.failed)
 
 
 def _held(entry: dict[str, Any]) -> HeldRun:
@@ -368,6 +371,12 @@ def _start_error(error: OSError, command: str, env: Mapping[str, str], cwd: str)
         if not os.access(path, os.X_OK):
             return CommandNotExecutable(path)
     return SpawnRefused(command, reason)
+
+
+def never_ran(failed: str) -> str:
+    """Why a program was not executed, of `Exit.failed`, for a daemon that has not asked for it; empty where it was."""
+    step, _, number = failed.partition(" ")
+    return f"its program was not executed: {step}: {os.strerror(int(number)).lower()}" if failed else ""
 
 
 def _refusal(number: int, directory: str) -> str:
