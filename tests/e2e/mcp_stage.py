@@ -22,7 +22,19 @@ from tests.chaos.stage import is_alive, pids_of
 from tests.e2e.conftest import BIN, Project
 from tests.support import wait_until
 
-__all__ = ["ERAS", "LIST", "RawClient", "assistant", "daemon_calls", "ended", "hosts", "kill", "until", "watching"]
+__all__ = [
+    "ERAS",
+    "LIST",
+    "PATIENCE",
+    "RawClient",
+    "assistant",
+    "daemon_calls",
+    "ended",
+    "hosts",
+    "kill",
+    "until",
+    "watching",
+]
 
 T = TypeVar("T")
 
@@ -67,7 +79,7 @@ async def until(condition: Callable[[], T], what: str, seconds: float = PATIENCE
 
 
 def daemon_calls(project: Project) -> int:
-    """How many connections the daemon of the home has at this moment."""
+    """How many connections the daemon of the home has at this moment; the host's own, to hear of changes, is one."""
     (daemon,) = pids_of(str(project.home), "runcept.daemon")
     path = str(project.home / "daemon.sock")
     found = psutil.Process(daemon).net_connections("unix")
