@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Self, TypeVar
@@ -21,7 +22,19 @@ from tests.chaos.stage import is_alive, pids_of
 from tests.e2e.conftest import BIN, Project
 from tests.support import wait_until
 
-__all__ = ["ERAS", "LIST", "RawClient", "assistant", "daemon_calls", "ended", "hosts", "kill", "until", "watching"]
+__all__ = [
+    "ERAS",
+    "LIST",
+    "PATIENCE",
+    "RawClient",
+    "assistant",
+    "daemon_calls",
+    "ended",
+    "hosts",
+    "kill",
+    "until",
+    "watching",
+]
 
 T = TypeVar("T")
 
@@ -66,7 +79,7 @@ async def until(condition: Callable[[], T], what: str, seconds: float = PATIENCE
 
 
 def daemon_calls(project: Project) -> int:
-    """How many connections the daemon of the home has at this moment."""
+    """How many connections the daemon of the home has at this moment; the host's own, to hear of changes, is one."""
     (daemon,) = pids_of(str(project.home), "runcept.daemon")
     path = str(project.home / "daemon.sock")
     found = psutil.Process(daemon).net_connections("unix")
@@ -93,13 +106,14 @@ class Assistant(Client):
 
 
 @asynccontextmanager
-async def assistant(project: Project, era: str, **options: Any) -> AsyncIterator[Assistant]:
+async def assistant(project: Project, era: str) -> AsyncIterator[Assistant]:
     """A client in the project's directory, with the bare environment that such clients give to what they start."""
     environ = {"RUNCEPT_HOME": str(project.home)}
     command = StdioServerParameters(command=str(BIN / "runcept"), args=["mcp"], cwd=project.path, env=environ)
     mode = "legacy" if era == ERAS[0] else era
     heard = Heard()
-    client = Assistant(command, mode=mode, message_handler=heard.hear, cache=None, **options)
+    bound = 2 * PATIENCE  # a call that is never answered fails the test
+    client = Assistant(command, mode=mode, message_handler=heard.hear, cache=None, read_timeout_seconds=bound)
     client.heard = heard
     try:
         async with client:
@@ -152,14 +166,17 @@ class RawClient:
             start_new_session=True,
         )
         self._asked = 0
+        self._bound = threading.Timer(2 * PATIENCE, self.process.kill)  # what is never answered fails the test
 
     def __enter__(self) -> Self:
         about = {"protocolVersion": ERAS[0], "capabilities": {}, "clientInfo": {"name": "raw", "version": "1"}}
+        self._bound.start()
         self.ask("initialize", about)
         self.say({"method": "notifications/initialized"})
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._bound.cancel()
         self.process.kill()
         self.process.__exit__(None, None, None)  # which closes the pipes
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from tests.chaos.stage import is_alive
 from tests.e2e.conftest import Project
-from tests.e2e.mcp_stage import RawClient, daemon_calls, ended, hosts
+from tests.e2e.mcp_stage import PATIENCE, RawClient, daemon_calls, ended, hosts
 from tests.e2e.test_recovery import daemon_pid, keeper_pid
 from tests.support import wait_until
 
@@ -28,13 +28,13 @@ def test_the_relay_ends_when_its_client_says_no_more(steady: Project) -> None:
     """A client that closes its end has gone: exit 0, and a wait of its ends in the daemon as well."""
     with RawClient(steady) as client:
         client.call("start_process", name="web")
-        before = wait_until(lambda: daemon_calls(steady))
+        wait_until(lambda: daemon_calls(steady) == 1, PATIENCE, "the host's own connection alone")
         client.begin("tools/call", {"name": "wait_for_process", "arguments": {"name": "web", "until": "exited"}})
-        wait_until(lambda: daemon_calls(steady) > before, what="the wait in the daemon")
+        wait_until(lambda: daemon_calls(steady) > 1, PATIENCE, "the wait in the daemon")
         assert client.process.stdin
         client.process.stdin.close()
         assert client.process.wait(30) == 0
-        wait_until(lambda: daemon_calls(steady) <= before, what="the end of the wait in the daemon")
+        wait_until(lambda: daemon_calls(steady) == 1, PATIENCE, "the end of the wait in the daemon")
 
 
 def test_a_client_that_dies_with_its_process_group_takes_nothing_along(steady: Project) -> None:
