@@ -27,7 +27,7 @@ ATOMS = st.sampled_from(
         "(?:b)",
         "(?=a)",
         "(a(bc|)|c)",
-        "((ab|bc)|c+)",
+        "((ab|bc)|c)",
         "(?!a)",
         r"\(",
         "{",
@@ -39,7 +39,7 @@ PIECES = st.tuples(ATOMS, QUANTIFIERS).map("".join)
 GROUPS = st.tuples(
     st.sampled_from(["({})", "(?:{}|bc)", "({}|a)", "(?P<name>{})", "(?={})"]),
     st.lists(PIECES, max_size=3).map("".join),
-    QUANTIFIERS,
+    st.sampled_from(["", "", "?", "{2}"]),  # a repetition within one without end takes `re` for ever
 ).map(lambda parts: parts[0].replace("{}", parts[1]) + parts[2])
 PATTERNS = st.lists(st.one_of(PIECES, PIECES, GROUPS), min_size=1, max_size=6).map("".join)
 
