@@ -190,6 +190,16 @@ def test_a_stop_while_the_spawn_is_under_way_follows_it() -> None:
     assert story.state("web") is State.STOPPED
 
 
+def test_what_may_have_begun_unheard_gets_its_signal_and_its_grace_before_it_is_killed() -> None:
+    """On a busy machine the news of a start may take longer than the grace."""
+    story = Story(process("web", stop_timeout=2))
+    story.start("web")
+    assert story.stop("web") == []
+    assert story.later(2) == [Signal("web", 1, "SIGTERM")]
+    assert story.later(1) == []
+    assert story.later(1) == [Kill("web", 1)]
+
+
 def test_a_stop_of_what_is_heard_of_by_its_end_alone_reaches_what_it_left_behind() -> None:
     """Its start was told by nobody: daemon and keeper were killed in between. The patience was over before."""
     story = Story(process("web"))

@@ -38,6 +38,8 @@ class Life(msgspec.Struct, kw_only=True):
     """Instants, monotonic, of what counts against the restart limit."""
     kill: bool = False
     """It gets no grace: SIGKILL is the signal that stops it."""
+    asked: bool = False
+    """This run got its stop signal before it was known to have begun."""
     deadline: float | None = None
     """Monotonic; what it means is a matter of the state."""
     stopping_for: Cause = ""

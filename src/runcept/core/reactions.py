@@ -145,7 +145,7 @@ def spawn(life: Life, event: ev.StartAllowed, context: Context) -> Effects:
     life.run += 1
     life.pid, life.exit_code, life.exit_signal, life.exit_reason = None, None, None, ""
     life.started_at, life.ended_at, life.health, life.ports = None, None, Health.NONE, ()
-    life.ready = life.restarting = life.kill = False
+    life.ready = life.restarting = life.kill = life.asked = False
     life.stopping_for = ""
     _enter(life, State.STARTING, "its command is being executed")
     return [Record(life.name, "starting", f"run {life.run}", {"run": life.run}), Spawn(life.name, life.run)]
@@ -248,8 +248,14 @@ def stop_newborn(life: Life, event: ev.Spawned, context: Context) -> Effects:
 
 
 def lose_patience(life: Life, event: ev.DeadlineReached, context: Context) -> Effects:
-    """It did not end within its grace."""
-    del event  # the spawn may be under way still: then its fork is killed, or Spawned sets a new deadline
+    """It did not end within its grace. If its spawn is under way still, it gets its signal now, and a grace of its own.
+
+    It may have begun without our knowing yet; or it hangs before its program, and will hear nothing.
+    """
+    del event
+    if life.pid is None and life.ended_at is None and not life.asked:
+        life.asked, life.deadline = True, context.now + context.process.stop_timeout
+        return [Signal(life.name, life.run, context.process.stop_signal)]
     return _kill(life, f"did not end within {format_duration(context.process.stop_timeout)}: SIGKILL was sent")
 
 
