@@ -83,7 +83,7 @@ def daemon_calls(project: Project) -> int:
     (daemon,) = pids_of(str(project.home), "runcept.daemon")
     path = str(project.home / "daemon.sock")
     found = psutil.Process(daemon).net_connections("unix")
-    return sum(each.laddr == path for each in found)
+    return sum(each.laddr == path for each in found) - 1  # which is the one that listens
 
 
 class Heard(list[str]):
