@@ -33,6 +33,7 @@ def used() -> Iterator[Project]:
             + process("coming", "echo first; echo 'price 12'; exec sleep 1000")
             + process("quiet", "exec sleep 1000")
             + process("evil", "cat said; exec sleep 1000")
+            + process("turns", "cat turn; exec sleep 1000")
             + process("gone", "exec sleep 1000")
         )
         made.run("daemon", "start")
@@ -193,11 +194,14 @@ def test_a_line_of_a_run_that_comes(used: Project) -> None:
 
 def test_a_line_of_an_earlier_run_does_not_count(used: Project) -> None:
     """Nor one that Runcept wrote itself."""
-    used.run("start", "quiet")
-    used.run("stop", "quiet")
-    used.run("start", "quiet")
-    for pattern in ("log=run 1", "log=pid"):
-        assert used.run("wait", "quiet", "--for", pattern, "--timeout", "500ms", ok=False).returncode == 124
+    for word in ("one", "two"):
+        (used.path / "turn").write_text(f"turn {word}\n")
+        used.run("start", "turns")
+        assert used.run("wait", "turns", "--for", f"log=turn {word}").stdout == f"turn {word}\n"
+        used.run("stop", "turns")
+    used.run("start", "turns")
+    for pattern in ("log=turn one", "log=pid"):
+        assert used.run("wait", "turns", "--for", pattern, "--timeout", "500ms", ok=False).returncode == 124
 
 
 def test_a_line_that_will_not_come_is_told(used: Project) -> None:

@@ -125,7 +125,7 @@ def test_a_host_without_clients_ends(project: Project) -> None:
 
 
 def test_a_host_with_a_client_stays(project: Project) -> None:
-    """However long it says nothing; and ends when it has gone."""
+    """However long it says nothing, and for others too; and ends when it has gone."""
     host = started(project, idle=0.1)
     with guest_of(project) as guest:
         guest.begin()
@@ -134,6 +134,8 @@ def test_a_host_with_a_client_stays(project: Project) -> None:
             assert guest.ask(number)
             wait_until(lambda limit=began + number: time.monotonic() > limit)  # type: ignore[misc]
         assert not gone(host)
+        with guest_of(project) as other:
+            other.begin()
     wait_until(lambda: gone(host), 20, "the end of the host")
 
 
