@@ -78,7 +78,6 @@ async def prompt_text(calls: Calls, name: str, given: Mapping[str, str]) -> str:
     for argument, (_, is_needed) in prompt.arguments.items():
         if is_needed and not given.get(argument):
             words = prompt.arguments[argument][0]
-            words = prompt.arguments[argument][0]
             raise UsageError(f"the argument {argument} is missing", hint=f"{argument}: {words}")
     if name == "debug_process":
         return await _debug(calls, given["process"], given.get("environment"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -148,8 +149,12 @@ class _Handlers:
 
     async def subscribe(self, context: _Context, params: t.SubscribeRequestParams) -> t.EmptyResult:
         uri = str(params.uri)
-        if uri != resources.SCHEMA and resources.parsed(uri) is None:
+        place = resources.parsed(uri)
+        if uri != resources.SCHEMA and place is None:
             raise MCPError(_not_found(context), "No such resource.", {"uri": uri})
+        if place is not None and not os.path.isabs(place.project):
+            sentence = "Only what names its project by the path can be watched: see resources/list."
+            raise MCPError(t.INVALID_PARAMS, sentence, {"uri": uri})
         self._updates.watch(self._watcher_of(context), uri)
         return t.EmptyResult()
 
