@@ -17,8 +17,9 @@ from runcept.errors import NoDescriptorLeft
 from runcept.paths import runs_directory
 from runcept.process import cgroups, members
 from runcept.process.fate import Fate
+from runcept.process.identity import start_time
 from runcept.process.limits import patiently, runs_that_fit
-from runcept.process.system import tag_of
+from runcept.process.system import command_of, tag_of
 
 __all__ = ["GROUP", "PORTS", "Run", "Runs"]
 
@@ -148,8 +149,8 @@ class Runs:
 
     async def members(self, run: Run, keeper_pid: int, since: float | None = None) -> list[members.Member]:
         """What lives of it, as a look tells that was begun at `since` (monotonic) or later, or a moment ago."""
-        if run.pid is None:
-            return []
+        if run.pid is None:  # its keeper was lost, or is stopped, before it said who it is: its control group may tell
+            return await patiently(partial(_in_group, run.group))
         others = {other.pid for other in self._runs.values() if other.pid is not None and other is not run}
         look = partial(members.members, run.pid, keeper_pid, run.marker(), others)
         group = cgroups.pids(run.group)
@@ -183,3 +184,8 @@ class Runs:
     def end(self) -> None:
         """After the last run: remove what serves them all."""
         cgroups.remove(self._groups)
+
+
+def _in_group(group: str | None) -> list[members.Member]:
+    known = ((pid, start_time(pid)) for pid in cgroups.pids(group))
+    return [members.Member(pid, started, command_of(pid)) for pid, started in known if started is not None]
