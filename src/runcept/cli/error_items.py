@@ -65,18 +65,18 @@ class Paper:
         title = printable(item.title, color=False)
         message = printable(item.message, color=False)
         words = f"{title}: {message}" if message else title
-        rows = [*self._rows(cut(words, _HEADLINE, "…"), 2)] if self._drawn else [words]
+        rows = [*self.rows(cut(words, _HEADLINE, "…"), 2)] if self._drawn else [words]
         rows[0] = self._paint(rows[0][: len(title)], _RED) + rows[0][len(title) :]
         yield ("✖ " if self._drawn else "") + rows[0]
         yield from (f"  {row}" for row in rows[1:])
         facts = printable((" · " if self._drawn else ", ").join(_facts(item)), color=False)
-        for row in self._rows(facts, 2):
+        for row in self.rows(facts, 2):
             yield f"  {self._paint(row, _DIM)}"
         bar = f"  {self._paint('│', '31')} " if self._drawn else "  | "
         for line in self._shortened(item.lines):
             text = printable(line.expandtabs(4), color=False)
             is_frame = text.startswith((" ", "…"))
-            for row in [cut(text, self._width - 4, "…")] if is_frame and self._drawn else self._rows(text, 4):
+            for row in [cut(text, self._width - 4, "…")] if is_frame and self._drawn else self.rows(text, 4):
                 yield (bar + self._paint(row, _DIM if is_frame else "")).rstrip()
 
     def _shortened(self, lines: list[str]) -> list[str]:
@@ -85,7 +85,7 @@ class Paper:
             return lines
         return [*lines[: self._lines], f"… {missing} lines …", *lines[-self._lines :]]
 
-    def _rows(self, text: str, indent: int) -> Iterator[str]:
+    def rows(self, text: str, indent: int) -> Iterator[str]:
         """The text in rows as wide as there is room; a pipe has room for all."""
         room = self._width - indent
         while self._drawn and width_of(text) > room:

@@ -9,6 +9,7 @@ from runcept.cli.invocation import Invocation
 from runcept.cli.layout import Cell, print_cells
 from runcept.cli.present import local_time, look, near_path
 from runcept.client.inquiry import Explained
+from runcept.core.diagnosis import diagnose
 from runcept.core.printable import printable
 from runcept.core.views import Health, ProcessView
 from runcept.logs.record import Line
@@ -27,10 +28,12 @@ def print_explained(invocation: Invocation, found: Explained) -> None:
     symbol = f"{shown.symbol} " if invocation.drawn else ""
     state = view.state.value if view.health is Health.NONE else f"{view.state.value}, {view.health.value}"
     print_cells(invocation, [Cell(symbol + view.name, f"bold {shown.style}"), Cell(state, shown.style)], " · ")
+    paper = Paper(invocation)
     for key, text in _facts(invocation, found):
-        print_cells(invocation, [Cell(f"  {key.ljust(_KEY_WIDTH)}  ", "dim"), Cell(printable(text, color=False))])
+        for number, row in enumerate(paper.rows(printable(text, color=False), _KEY_WIDTH + 4)):
+            shown_key = "" if number else key
+            print_cells(invocation, [Cell(f"  {shown_key.ljust(_KEY_WIDTH)}  ", "dim"), Cell(row)])
     if found.errors:
-        paper = Paper(invocation)
         for item in found.errors:
             invocation.print()
             for line in paper.paragraph(item):
@@ -50,6 +53,8 @@ def _facts(invocation: Invocation, found: Explained) -> Iterator[tuple[str, str]
         how = f"killed by {view.exit_signal}" if view.exit_signal is not None else f"exit code {view.exit_code}"
         whose = "" if view.name == found.process.name else f"{view.name}: "
         yield "last exit", f"{whose}{how} at {local_time(view.ended_at)}, run {view.run}"
+    if advice := diagnose(view, [line.message for line in found.output]):
+        yield "advice", advice
     yield "next", found.next
     if found.errors or found.output:
         surroundings = invocation.surroundings

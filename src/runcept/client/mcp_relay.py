@@ -28,6 +28,10 @@ _FINISH_SECONDS = 2.0
 _OWN = "runcept-relay-"
 """The ids of what the relay itself says begin so."""
 _LOST = "Runcept's MCP host ended during this call, which may have been done. Look at the status, then call again."
+_TO_A_PERSON = b"""\
+This is the server that AI assistants start; it waits for their messages here. Ctrl-C ends it.
+`runcept mcp install claude` (or cursor, vscode, codex, gemini, opencode) sets it up.
+"""
 _NO_HOST = -32001
 _ENDED = -32000
 
@@ -48,6 +52,8 @@ _scan = make_scanner(_How)  # type: ignore[arg-type]
 
 def main(home: str, environment: "str | None" = None) -> int:
     """Serve one client until it closes its end; the exit status. `environment`: what its calls mean by default."""
+    if os.isatty(0):
+        os.write(2, _TO_A_PERSON)
     relay = _Relay(home, environment)
     try:
         relay.run()
