@@ -105,11 +105,11 @@ class Ledger:
         for line in read({name: log_path(str(self.stage.project), name)}, lines=None).lines:
             if line.event == "gap" and line.run is not None:
                 self.gaps.add((name, line.run))
-            elif line.event == "exited" and line.run is not None:
-                how = line.message.partition(": ")[2]
+            elif line.event == "exited":
+                number, _, how = line.message.removeprefix("run ").partition(": ")
                 code = int(how.removeprefix("exit code ")) if how.startswith("exit code ") else None
                 signal = how.removeprefix("killed by ") if how.startswith("killed by ") else None
-                self.ends[name, line.run] = (code, signal, None, None)
+                self.ends[name, int(number)] = (code, signal, None, None)
             elif line.stream in {"stdout", "stderr"} and line.newline:  # a writer that was killed may cut its last one
                 run, stream, number = line.message.split(" ")
                 numbers[int(run), int(stream)].append(int(number))
