@@ -269,14 +269,16 @@ def _opened(path: str, number: int = 0) -> Iterator[LogFile]:
     with contextlib.ExitStack() as stack:
         last: _Given | None = None
         is_behind = True
-        while (place := names.following(place)) is not None:
+        while (following := names.following(place)) is not None:
             try:
-                raw = stack.enter_context(open(place.name, "rb", buffering=0, opener=_at_once))
+                raw = stack.enter_context(open(following.name, "rb", buffering=0, opener=_at_once))
             except (FileNotFoundError, NotADirectoryError):
-                names.forget()
+                names.forget()  # it has moved on; and by its number there may be another by now
+                place = following if following.number == 0 else place
                 continue
             except OSError as error:
-                raise LogNotReadable(place.name, (error.strerror or str(error)).lower()) from error
+                raise LogNotReadable(following.name, (error.strerror or str(error)).lower()) from error
+            place = following
             if not stat.S_ISREG(os.fstat(raw.fileno()).st_mode):  # no log, and one may wait for it for ever
                 continue
             file = LogFile(_another(raw), place.number, is_packed=place.name.endswith(PACKED))
@@ -293,7 +295,8 @@ def _opened(path: str, number: int = 0) -> Iterator[LogFile]:
             last, is_behind = _Given(place, raw, None if place.name.endswith(PACKED) else file.position()), True
             if is_new:
                 yield file
-            else:
+            else:  # what was listed has moved on
+                names.forget()
                 file.close()
 
 
