@@ -7,6 +7,7 @@ import json
 import os
 import resource
 import select
+import signal
 import socket
 import tempfile
 import time
@@ -356,15 +357,21 @@ def keeper_request(**message: Any) -> bytes:
     return json.dumps(message).encode() + b"\n"
 
 
-def told_by_keeper(stage: Stage, message: bytes) -> dict[str, Any] | None:
-    """Its answer; None where the daemon has pushed us out before that, as the newest connection does."""
-    with connect(stage, "keeper") as client, contextlib.suppress(BrokenPipeError, ConnectionResetError):
-        client.sendall(message)
-        with client.makefile("rb") as incoming:
-            if line := incoming.readline():
+def told_by_keeper(stage: Stage, message: bytes) -> dict[str, Any]:
+    """Its answer. The daemon is stopped meanwhile: it would push us out, as the newest connection does."""
+    for pid in stage.daemons():
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        with connect(stage, "keeper") as client, client.makefile("rb") as incoming:
+            client.sendall(message)
+            while line := incoming.readline():
                 found: dict[str, Any] = json.loads(line)
-                return found
-    return None
+                if "id" in found:
+                    return found
+    finally:
+        for pid in stage.daemons():
+            os.kill(pid, signal.SIGCONT)
+    raise AssertionError("the keeper hung up")
 
 
 KEEPER_HOSTILE = [
@@ -452,7 +459,7 @@ def test_a_run_that_somebody_else_had_the_keeper_start_stops_no_daemon(stage: St
     outside = stage.project.parent / "outside"
     spawn = {"op": "spawn", "argv": command.split(), "env": {"PATH": os.environ["PATH"]}, "cwd": "/", "meta": meta}
     message = keeper_request(id=1, key="../../outside", directory=str(outside), **spawn)
-    stranger = wait_until(lambda: told_by_keeper(stage, message))["result"]["pid"]
+    stranger = told_by_keeper(stage, message)["result"]["pid"]
     try:
         wait_until(lambda: stage.statuses()["steady"].pid == pid)
         stage.kill(stage.daemons())

@@ -153,7 +153,9 @@ def test_nothing_of_the_client_reaches_what_it_starts(project: Project) -> None:
         client.say(INITIALIZE)
         client.hear()
         client.say(INITIALIZED, call(1, "tools/call", name="start_process", arguments={"name": "web"}))
-        result = client.hear()["result"]
+        while "result" not in (heard := client.hear()):  # that there is a project now is told as well
+            assert heard["method"] == "notifications/resources/list_changed"
+        result = heard["result"]
         assert not result["isError"], result
         [web] = result["structuredContent"]["processes"]
         living = [each for each in project.left_behind() if each.pid != client.process.pid]

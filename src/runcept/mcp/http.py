@@ -14,6 +14,7 @@ import secrets
 import socket
 import sys
 from collections.abc import Awaitable, Callable, MutableMapping
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -83,9 +84,9 @@ async def serve(app: App, updates: Updates, listener: socket.socket) -> None:
 class _Uvicorn(uvicorn.Server):
     """The web server, which does not complain that its end cuts off those who listen."""
 
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
-        await super().shutdown(sockets)
+        super().handle_exit(sig, frame)
 
 
 def _watcher_of(ctx: ServerRequestContext[Any], updates: Updates) -> Watcher:
