@@ -33,7 +33,7 @@ stop_timeout = "5s"
 
 
 def daemon_pid(project: Project) -> int:
-    pid: int = project.json("daemon", "status")["pid"]
+    pid: int = wait_until(lambda: project.json("daemon", "status")["pid"], what="a daemon")
     return pid
 
 

@@ -26,6 +26,7 @@ __all__ = ["OnChange", "call"]
 OnChange = Callable[[Change], None]
 _STOPPING_TRIES = 100
 _STOPPING_SECONDS = 0.1
+_LOSSES_MAX = 3
 
 
 async def call(
@@ -39,11 +40,13 @@ async def call(
 ) -> Any:
     """Ask the home's daemon, and give its answer: a value of the type that OPERATIONS names for the method.
 
-    It is started where none runs, unless `start` is false. `on_change` is called with what changes meanwhile, where the
-    request asks for that; `patience`: seconds beyond the `timeout` of the request until the daemon counts as stuck.
+    It is started where none runs, unless `start` is false; where it dies meanwhile, what can be asked twice is asked of
+    the next. `on_change` is called with what changes meanwhile, where the request asks for that; `patience`: seconds
+    beyond the `timeout` of the request until the daemon counts as stuck.
     Errors: RemoteError, DaemonUnreachable, DaemonStartFailed, HomeUnsafe, BadRequest.
     """
     params = NoParams() if params is None else params
+    losses = 0
     for _ in range(_STOPPING_TRIES):
         reader, writer = await _connected(home, start=start)
         try:
@@ -55,12 +58,20 @@ async def call(
         except RemoteError as error:
             if error.code != "daemon-stopping" or not start:
                 raise
-        except OSError as error:
-            raise DaemonUnreachable(socket_path(home), (error.strerror or str(error)).lower()) from error
+        except (DaemonUnreachable, OSError) as error:  # it has died meanwhile: what can be asked twice is asked again
+            losses += 1
+            if losses == _LOSSES_MAX or not start or not OPERATIONS[method].idempotent:
+                raise _unreachable(home, error) from error
         finally:
             writer.close()
         await asyncio.sleep(_STOPPING_SECONDS)  # the one that follows it is asked
     raise DaemonUnreachable(socket_path(home), "it is ending, and has been for long")
+
+
+def _unreachable(home: str, error: DaemonUnreachable | OSError) -> DaemonUnreachable:
+    if isinstance(error, DaemonUnreachable):
+        return error
+    return DaemonUnreachable(socket_path(home), (error.strerror or str(error)).lower())
 
 
 async def _connected(home: str, *, start: bool) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
