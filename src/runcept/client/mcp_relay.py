@@ -32,6 +32,7 @@ _TO_A_PERSON = b"""\
 This is the server that AI assistants start; it waits for their messages here. Ctrl-C ends it.
 `runcept mcp install claude` (or cursor, vscode, codex, gemini, opencode) sets it up.
 """
+_UNHEARD_MAX = 3
 _NO_HOST = -32001
 _ENDED = -32000
 
@@ -99,7 +100,11 @@ class _Relay:
         self._subscribed: dict[str, bytes] = {}
         self._beginning = b""
         """The client's `initialize`, as long as it has no answer."""
-        self._waiting: set[object] = set()
+        self._is_heard = False
+        """The host has said something since it was connected to; one that is dying listens for a moment yet."""
+        self._unheard = 0
+        """Hosts in a row that ended without a word."""
+        self._waiting: dict[object, bytes] = {}
         """The ids of the client's requests that have no answer yet, but for that one."""
         self._asked = 0
         self._trouble = ""
@@ -145,9 +150,9 @@ class _Relay:
             self._beginning = line
         elif method == "notifications/cancelled":
             cancelled = _given(message, "requestId")
-            self._waiting = {each for each in self._waiting if each != cancelled}
+            self._waiting = {each: asked for each, asked in self._waiting.items() if each != cancelled}
         elif method is not None and isinstance(request, str | int):
-            self._waiting.add(request)
+            self._waiting[request] = line
         if self._socket is None:
             self._connect()
         self._tell_host(line)
@@ -192,13 +197,14 @@ class _Relay:
             self._host_died()
 
     def _pass_on(self, data: bytes) -> None:
+        self._is_heard = True
         for line in self._from_host.feed(data):
             message = _parsed(line)
             request = message.get("id")
             if "method" not in message and isinstance(request, str) and request.startswith(_OWN):
                 continue
             if "method" not in message:
-                self._waiting.discard(request)
+                self._waiting.pop(request, None)
                 if self._beginning and _parsed(self._beginning).get("id") == request:
                     self._beginning = b""
             _write(line)
@@ -208,18 +214,24 @@ class _Relay:
         if self._socket is not None:
             self._socket.close()
         self._socket, self._from_host = None, _Lines()
-        waiting, self._waiting = self._waiting, set()
-        _answer(waiting, _ENDED, _LOST)
+        waiting, self._waiting = self._waiting, {}
+        self._unheard = 0 if self._is_heard else self._unheard + 1
+        if self._is_heard or self._unheard > _UNHEARD_MAX:
+            _answer({*waiting}, _ENDED, _LOST)
+            waiting = {}
         beginning = self._beginning
         if beginning:
             self._handshake = b""
         self._connect()
         if beginning:
             self._tell_host(beginning)
+        for request, line in waiting.items():
+            self._waiting[request] = line
+            self._tell_host(line)
 
     def _fail(self, code: int, sentence: str) -> None:
         """There is no host, and none can be had now."""
-        waiting, self._waiting = self._waiting, set()
+        waiting, self._waiting = {*self._waiting}, {}
         if self._beginning:
             waiting.add(_parsed(self._beginning).get("id"))
             self._beginning = b""
@@ -239,7 +251,7 @@ class _Relay:
             found.close()
             self._trouble = f"Runcept's MCP host does not listen: {error}"
             return
-        self._socket = found
+        self._socket, self._is_heard = found, False
 
 
 def _host(home: str) -> "socket | str":
