@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import select
 import signal
 import socket
 import time
@@ -181,7 +182,8 @@ def test_what_a_command_leaves_behind_is_known_by_its_tag(tmp_path: Path) -> Non
     assert asyncio.run(probe(check, cwd="/", env=dict(os.environ), shell=SHELL, tag=tag)).ok
     left = int((tmp_path / "left").read_text())
     try:
-        time.sleep(0.2)  # for a signal that is not to come
+        with os.fdopen(os.pidfd_open(left), "rb", closefd=True) as end:
+            assert not select.select([end], [], [], 0.2)[0], "it was killed"
         found = linux.entry(left)
         assert found is not None
         assert not found.is_zombie

@@ -6,15 +6,21 @@ start one. It is in a session of its own: whoever kills the group of its starter
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import sys
 from collections.abc import Iterator
 
-__all__ = ["IDLE_SECONDS", "LOCK", "host_stderr", "start_host"]
+TYPE_CHECKING = False  # to import it from typing takes longer than all else here
+if TYPE_CHECKING:
+    import socket
+
+__all__ = ["IDLE_SECONDS", "LOCK", "host_stderr", "listen", "start_host"]
 
 IDLE_SECONDS = 600.0
 """How long a host lives without a request."""
+_BACKLOG = 128
 LOCK = 3
 """The descriptor under which the host finds its lock."""
 _SIGNALS = (1, 2, 3, 13, 15, 20)  # of those that a shell may have us ignore: SIGHUP, INT, QUIT, PIPE, TERM, TSTP
@@ -34,6 +40,20 @@ def start_host(home: str, idle_seconds: float = IDLE_SECONDS, *, kind: str = "ho
             return _spawn(home, kind, lock.fileno(), idle_seconds)  # which holds it from here on
     except OSError:  # one has it already; or the machine has no room for one, and the caller does without
         return None
+
+
+def listen(path: str) -> socket.socket:
+    """For a host: its listening socket, mode 0600 from its first instant. It has the lock, so an old one is stale."""
+    import socket  # who starts a host does without
+
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    os.umask(0o177)
+    listener.bind(path)
+    os.umask(0o077)
+    listener.listen(_BACKLOG)
+    return listener
 
 
 def _private(path: str, flags: int) -> int:

@@ -257,7 +257,7 @@ def main(home: str, *, foreground: bool = False, again: bool = False) -> int:
     database = Database(Storage(database_path(home), lock.is_in_place))
     try:
         asyncio.run(_run(home, lock, database))
-    except BaseException:
+    except BaseException:  # whatever it was: the log is where one looks for it
         _log.exception("the daemon ended by an error")
         raise
     finally:

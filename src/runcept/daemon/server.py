@@ -194,7 +194,7 @@ class _Client:
             why = f"a long request took more than {_LONG_SECONDS:g} s to arrive"
         except (OSError, asyncio.IncompleteReadError):
             why = ""
-        except BaseException:
+        except BaseException:  # whatever it was, a client that is hung up on too: others wait for its place
             self._long_requests.release()
             raise
         self._long_requests.release()

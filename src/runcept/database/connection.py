@@ -145,7 +145,7 @@ class Storage:
             for suffix in _BESIDE:
                 _unlink(self.path + suffix)
             os.replace(new, self.path)
-        except BaseException:
+        except BaseException:  # whatever it was
             _unlink(new)  # of a full disk it would take the rest
             raise
 
@@ -189,7 +189,7 @@ def _open(path: str) -> sqlite3.Connection:
             connection.execute(f"PRAGMA {pragma}")
         _check(connection)
         migrate(connection)
-    except BaseException:
+    except BaseException:  # whatever it was: nobody else would close it
         connection.close()
         raise
     return connection

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import os
 import socket
 
 from runcept.client.code import Code
+from runcept.client.host_start import listen
 from runcept.host.loading import load_everything
 from runcept.host.loop import Host
 from runcept.paths import socket_path
 from runcept.process.apart import stand_apart
 
 __all__ = ["main"]
-
-_BACKLOG = 128
 
 
 def main(home: str, idle_seconds: float) -> None:
@@ -31,18 +29,7 @@ def main(home: str, idle_seconds: float) -> None:
     except OSError:  # it has ended meanwhile, and a host without a daemon is of no use
         return
     path = socket_path(home, "host")
-    listener = _listen(path)
+    listener = listen(path)
     gc.collect()
     gc.freeze()  # a collection in a child would write to, and so copy, every page that it shares with us
     Host(path, listener, daemon, code, idle_seconds).run()
-
-
-def _listen(path: str) -> socket.socket:
-    """The listening socket, mode 0600 from its first instant; we have the lock, so an old one is stale."""
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    os.umask(0o177)
-    listener.bind(path)
-    listener.listen(_BACKLOG)
-    return listener

@@ -57,7 +57,7 @@ class Run:
         self.spool = Spool(self.directory, request.get("offset", 0))
         try:
             (self._spawn if self.own else self._adopt)(request)
-        except BaseException:
+        except BaseException:  # whatever it was
             if self.own and self.pid:  # what cannot be held must not live
                 os.kill(self.pid, signal.SIGKILL)
             self.close()

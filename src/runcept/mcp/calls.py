@@ -136,44 +136,24 @@ class Calls:
             raise UsageError(f"{place} is not a directory", hint="Give `directory`: an absolute path.")
         return place
 
-    async def path(self, environment: str) -> str:
-        """The directory of a project, by path or name. Errors: those of `status`."""
-        if environment.startswith("/"):
-            return environment
-        view: EnvironmentView = await call(self._home, "status", m.Status(environment=environment, actor="mcp"))
-        return view.path
+    def _asked(self, given: a.OfEnvironment, seconds: float) -> dict[str, Any]:
+        """What every request has that starts or stops something."""
+        environment = self.environment(given.environment)
+        return {"environment": environment, "timeout": _limited(seconds), "progress": True, "actor": "mcp"}
 
     # ------------------------------------------------------------------------------------ start and stop
 
     async def _activate(self, given: a.Activate, report: Report) -> Answer:
-        params = m.Activate(
-            environment=self.environment(given.environment),
-            names=given.names,
-            timeout=_limited(given.timeout),
-            progress=True,
-            actor="mcp",
-        )
+        params = m.Activate(names=given.names, **self._asked(given, given.timeout))
         return await self._started("activate", params, report)
 
     async def _start(self, given: a.Start, report: Report) -> Answer:
-        params = m.Start(
-            environment=self.environment(given.environment),
-            names=[given.name],
-            timeout=_limited(given.timeout),
-            progress=True,
-            actor="mcp",
-        )
+        params = m.Start(names=[given.name], **self._asked(given, given.timeout))
         return await self._started("start", params, report)
 
     async def _restart(self, given: a.Restart, report: Report) -> Answer:
-        params = m.Restart(
-            environment=self.environment(given.environment),
-            names=[given.name],
-            dependents=given.dependents,
-            timeout=_limited(given.timeout),
-            progress=True,
-            actor="mcp",
-        )
+        asked = self._asked(given, given.timeout)
+        params = m.Restart(names=[given.name], dependents=given.dependents, **asked)
         return await self._started("restart", params, report)
 
     async def _started(self, method: str, params: m.Waiting, report: Report) -> Answer:
@@ -228,22 +208,11 @@ class Calls:
         return answers.problem_of(view, found.output)
 
     async def _stop(self, given: a.Start, report: Report) -> Answer:
-        params = m.Stop(
-            environment=self.environment(given.environment),
-            names=[given.name],
-            timeout=_limited(given.timeout),
-            progress=True,
-            actor="mcp",
-        )
+        params = m.Stop(names=[given.name], **self._asked(given, given.timeout))
         return self._stopped(await self._changing("stop", params, report))
 
     async def _deactivate(self, given: a.Deactivate, report: Report) -> Answer:
-        params = m.Deactivate(
-            environment=self.environment(given.environment),
-            timeout=_limited(given.timeout),
-            progress=True,
-            actor="mcp",
-        )
+        params = m.Deactivate(**self._asked(given, given.timeout))
         return self._stopped(await self._changing("deactivate", params, report))
 
     async def _kill_all(self, given: a.KillAll, report: Report) -> Answer:
@@ -365,10 +334,12 @@ class Calls:
 
     async def _log_files(self, environment: str | None, name: str | None) -> tuple[str, dict[str, str]]:
         """The project's path, and the logs of the process, or all. The daemon is not needed, but hears of it."""
-        path = await self.path(self.environment(environment))
+        place = self.environment(environment)
         view: EnvironmentView | None = None
-        with contextlib.suppress(DaemonUnreachable):
-            view = await call(self._home, "status", m.Status(environment=path, actor="mcp"), start=False)
+        is_path = place.startswith("/")  # what a name means only the daemon knows
+        with contextlib.suppress(*([DaemonUnreachable] if is_path else [])):
+            view = await call(self._home, "status", m.Status(environment=place, actor="mcp"), start=not is_path)
+        path = view.path if view else place
         known = _logged(path)
         known |= {each.name: each.log_path for each in (view.processes or [] if view else [])}
         if name is None:

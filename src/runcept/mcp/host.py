@@ -21,7 +21,7 @@ import mcp_types as t
 from mcp.shared.message import SessionMessage
 
 from runcept.client.code import Code
-from runcept.client.host_start import LOCK
+from runcept.client.host_start import LOCK, listen
 from runcept.client.peer import is_us
 from runcept.mcp.calls import Caller
 from runcept.mcp.server import make_server
@@ -35,7 +35,6 @@ _log = logging.getLogger(__name__)
 _LINE_MAX = 16 << 20
 _HELLO_SECONDS = 5.0
 _FINISH_SECONDS = 1.5
-_BACKLOG = 128
 _LOOK_SECONDS = 2.0
 """How often it is looked whether anybody is there, and whether the code has changed."""
 
@@ -49,22 +48,10 @@ def main(home: str, idle_seconds: float, code: Code) -> None:
     stand_apart()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     code.keep_loaded()
-    listener = _listen(socket_path(home, "mcp"))
+    listener = listen(socket_path(home, "mcp"))
     gc.collect()
     gc.freeze()  # what was imported stays: there is no use in looking at it again
     asyncio.run(_Host(home, listener, code, idle_seconds).run())
-
-
-def _listen(path: str) -> socket.socket:
-    """The listening socket, mode 0600 from its first instant; we have the lock, so an old one is stale."""
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    os.umask(0o177)
-    listener.bind(path)
-    os.umask(0o077)
-    listener.listen(_BACKLOG)
-    return listener
 
 
 class _Host:

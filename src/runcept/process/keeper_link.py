@@ -169,7 +169,7 @@ class KeeperLink(asyncio.Protocol):
             hello = await self._ask("hello", restart=restart_argv and list(restart_argv))
         except KeeperLost:
             return False
-        except BaseException:
+        except BaseException:  # whatever it was, a cancelled start too: nobody else would close it
             self.close()
             raise
         self._on_lost = on_lost
