@@ -339,6 +339,32 @@ def test_the_next_host_hears_what_the_client_said_to_begin_with(client: Client, 
     assert client.hear() == answer(9), "the first that the client hears since"
 
 
+def test_what_a_host_has_not_said_a_word_about_is_asked_of_the_next(client: Client, host: Host) -> None:
+    """One that is being killed listens for a moment longer than it serves. Not for ever: the fourth is an error."""
+
+    def asked(guest: Guest, number: int) -> Guest:
+        while guest.hear() != call(number):  # what is said again comes first
+            pass
+        return guest
+
+    begun(client, host).hang_up()
+    dying = host.guest()
+    client.say(call(1))
+    for _ in range(2):
+        asked(dying, 1).hang_up()
+        dying = host.guest()
+    asked(dying, 1).say(answer(1))
+    assert client.hear() == answer(1)
+    dying.hang_up()
+    dying = host.guest()
+    client.say(call(2))
+    for _ in range(4):
+        asked(dying, 2).hang_up()
+        dying = host.guest()
+    assert client.hear()["error"]["code"] == -32000
+    assert client.heard_nothing()
+
+
 def test_a_host_that_ends_between_two_calls_is_not_noticed(client: Client, host: Host) -> None:
     """Nothing was in flight, so there is nothing to say."""
     guest = begun(client, host)
