@@ -273,3 +273,15 @@ def test_a_program_that_never_ran_says_why_whoever_listens(keeper: Bench, tmp_pa
     (run,) = keeper.connect()["runs"]
     assert run["exit"]["failed"] == f"chdir {errno.ENOENT}"
     keeper.ask("release", key="fails")
+
+
+def test_nothing_is_told_of_a_program_before_it_has_begun(keeper: Bench) -> None:
+    """However quick it is: who is told of output first does not know yet where to put it."""
+    keys = [f"quick-{number}" for number in range(80)]
+    for key in keys:
+        keeper.pids.add(keeper.ask("spawn", **keeper.parameters(key, ["/bin/echo", "at once"]))["pid"])
+    for key in keys:
+        keeper.exited(key)
+        told = [event["event"] for event in keeper.events if event.get("key") == key]
+        assert told[0] == "begun"
+        keeper.ask("release", key=key)

@@ -220,7 +220,6 @@ class SystemPerformer:
         output = Output(self.runs.directory(run.key), log_path(place, run.name), run.number, _log_limits(run), logs)
         run.is_logged = True
         await self.capture.open(run.key, output, first, watch)
-        self.capture.more(run.key, run.spooled)  # what was told before it could be heeded
 
     async def _note_failure(self, run: Run, reason: str) -> None:
         """The log tells the whole story, so also of a run that never was."""
@@ -429,8 +428,6 @@ class SystemPerformer:
         """The keeper has spooled output up to `size`; `stuck`: why it cannot spool what comes behind that."""
         self.capture.more(key, size)
         run = self.runs.get(key)
-        if run is not None:
-            run.spooled = size
         if run is not None and run.unspooled != stuck:
             _log.warning("%s: output %s", key, f"waits in its pipe: {stuck}" if stuck else "is being spooled again")
             run.unspooled = stuck

@@ -55,8 +55,6 @@ class Run:
     """Its main process, for when no keeper tells how it ended."""
     oom_kills: int | None = None
     """How many the kernel had killed for want of memory when it was started; null where that is not known."""
-    spooled: int = 0
-    """Bytes that the keeper has told of."""
     unspooled: str = ""
     """Why the keeper cannot take what it writes; empty where it can."""
     unlogged: str = ""

@@ -249,7 +249,8 @@ class Keeper:
                     heed = self._begin if run.own else self._check
                     self.control.register(run.watched, selectors.EVENT_READ, lambda: heed(run))
                 self.again_at = self.again_at if run.own else 0.0
-                self._save(run)
+                if run.begun:  # of one that is only forked nothing is told before that
+                    self._save(run)
                 return run.as_dict()
             case {"op": "signal", "key": key, "signal": number}:
                 run = self._held(key)
