@@ -128,7 +128,9 @@ class Keeper:
             self.again_at = min(self.again_at, time.monotonic() + 0.2)
 
     def _save(self, run: Run) -> int:
-        """Let it write down what is new; a full disk stops this run alone, until there is room again."""
+        """Let it write down what is new, once it has begun; a full disk stops this run alone, until there is room again."""
+        if not run.begun:
+            return 0
         moved, before = 0, run.stuck
         try:
             moved, run.stuck = run.save(), ""
@@ -249,8 +251,7 @@ class Keeper:
                     heed = self._begin if run.own else self._check
                     self.control.register(run.watched, selectors.EVENT_READ, lambda: heed(run))
                 self.again_at = self.again_at if run.own else 0.0
-                if run.begun:  # of one that is only forked nothing is told before that
-                    self._save(run)
+                self._save(run)
                 return run.as_dict()
             case {"op": "signal", "key": key, "signal": number}:
                 run = self._held(key)
