@@ -128,7 +128,7 @@ class Keeper:
             self.again_at = min(self.again_at, time.monotonic() + 0.2)
 
     def _save(self, run: Run) -> int:
-        """Let it write down what is new, once it has begun; a full disk stops this run alone, until there is room again."""
+        """Let it write down what is new, once it has begun; a full disk stops it alone, until there is room again."""
         if not run.begun:
             return 0
         moved, before = 0, run.stuck
