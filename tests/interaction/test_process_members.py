@@ -218,6 +218,17 @@ def test_shared_census_is_never_older_than_the_run(keeper: Bench) -> None:
         assert len(left) == 1, left
 
 
+def test_many_who_ask_at_the_same_time_share_one_look() -> None:
+    """Also where a look takes longer than the moment for which it is news: else a thousand runs need a thousand."""
+    members.members(1, 0, {})
+    last = members._last
+    last.cost = 60.0
+    members.members(1, 0, {}, since=members.recently())
+    assert members._last is last
+    members.members(1, 0, {}, since=time.monotonic())
+    assert members._last is not last
+
+
 AFTERTHOUGHT = """
 import os, signal, time
 def leave(*_):

@@ -398,12 +398,12 @@ def test_rotations_are_found_by_their_names_alone(tmp_path: Path) -> None:
 
 
 def test_all_logs_of_a_project_together_are_bounded(stage: Stage) -> None:
-    """The oldest rotations go first, whosever they are; then the logs of processes that are no more; no other file."""
+    """The oldest go first, rotations and logs of processes that are no more, whosever they are; no other file does."""
     directory = stage.log.parent
     directory.mkdir(parents=True)
     dropped, idle = directory / "dropped.jsonl", directory / "idle.jsonl"
     others = [directory / "notes.txt", directory / "web.jsonl.20261122", directory / "link.jsonl"]
-    for path, age in ((Path(f"{dropped}.2.gz"), 9), (Path(f"{idle}.1"), 8), (Path(f"{dropped}.1"), 7), (dropped, 99)):
+    for path, age in ((Path(f"{dropped}.2.gz"), 9), (Path(f"{idle}.1"), 8), (Path(f"{dropped}.1"), 7), (dropped, 6)):
         path.write_bytes(b"x" * 3000)
         os.utime(path, (1e9 - age, 1e9 - age))
     idle.write_bytes(b"x" * 3000)

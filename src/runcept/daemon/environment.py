@@ -6,6 +6,7 @@ It composes the deciding parts and does no I/O; the engine feeds it and performs
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 
 import msgspec
 
@@ -16,6 +17,7 @@ from runcept.core.model import Project
 from runcept.core.printable import printable
 from runcept.core.secrets import mask, secret_values
 from runcept.core.supervisor import Supervisor
+from runcept.paths import log_path
 from runcept.scheduler.health import HealthSchedule, ProbeDue
 from runcept.scheduler.inactivity import idle_deadline, idle_processes
 
@@ -54,6 +56,11 @@ class Environment:
     def path(self) -> str:
         """Its identity."""
         return self.project.path
+
+    @cached_property
+    def logs(self) -> frozenset[str]:
+        """The logs of its processes."""
+        return frozenset(log_path(self.path, process.name) for process in self.project.processes)
 
     @property
     def lives(self) -> dict[str, Life]:
@@ -96,6 +103,7 @@ class Environment:
         if merged != self.project:
             new = [Life(name=name, run=last_run(name)) for name in names - self.lives.keys()]
             self.supervisor = Supervisor(merged, [*self.lives.values(), *new], self._jitter)
+            self.__dict__.pop("logs", None)
 
     # -------------------------------------------------------------------------------------------- events
 

@@ -156,6 +156,7 @@ class SystemPerformer:
 
         def forked(child: HeldRun) -> None:
             run.pid, run.start_time, run.in_keeper = child.pid, child.start_time, True
+            run.known_at = self._engine.now()
 
         while True:
             await self.linked.wait()
@@ -215,9 +216,9 @@ class SystemPerformer:
         """Move its output from the spool to its log from now on."""
         if run.is_logged:
             return
-        place, processes = run.environment.path, run.environment.project.processes
-        logs = frozenset(log_path(place, process.name) for process in processes)
-        output = Output(self.runs.directory(run.key), log_path(place, run.name), run.number, _log_limits(run), logs)
+        environment, directory = run.environment, self.runs.directory(run.key)
+        own = log_path(environment.path, run.name)
+        output = Output(directory, own, run.number, _log_limits(run), environment.logs)
         run.is_logged = True
         await self.capture.open(run.key, output, first, watch)
 

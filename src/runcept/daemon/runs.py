@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import time
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -39,6 +40,8 @@ class Run:
     number: int
     pid: int | None = None
     start_time: int | None = None
+    known_at: float = field(default_factory=time.monotonic)
+    """Monotonic: since when `pid` is known. An earlier look at all processes does not tell of it."""
     ports: tuple[int, ...] = ()
     """Its own until it has ended, also before it binds them."""
     group: str | None = None
@@ -151,6 +154,7 @@ class Runs:
         """What lives of it, as a look tells that was begun at `since` (monotonic) or later, or a moment ago."""
         if run.pid is None:  # its keeper was lost, or is stopped, before it said who it is: its control group may tell
             return await patiently(partial(_in_group, run.group))
+        since = max(run.known_at, members.recently()) if since is None else since
         others = {other.pid for other in self._runs.values() if other.pid is not None and other is not run}
         look = partial(members.members, run.pid, keeper_pid, run.marker(), others)
         group = cgroups.pids(run.group)

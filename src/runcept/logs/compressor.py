@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import sys
 import threading
@@ -25,6 +26,8 @@ _log = logging.getLogger(__name__)
 _LEVEL = 3
 _READ = 256 << 10  # bytes
 _SETTLE_SECONDS = 2.0
+_BOUND_SECONDS = 0.2
+"""How long more requests of a directory are waited for: a thousand logs that are opened at once are one look."""
 
 
 class Compressor:
@@ -41,6 +44,8 @@ class Compressor:
         self._written = written
         """Which logs are written to now; asked from the thread."""
         self._bounds: dict[str, tuple[int, frozenset[str]]] = {}
+        self._bounds_due = math.inf
+        """When these are looked at; monotonic."""
         self._due: dict[str, float] = {}
         self._removed: list[int] = []
         self._changed = threading.Condition()
@@ -63,7 +68,9 @@ class Compressor:
         """Remove the oldest rotations of a directory's logs, if all take more than `most` bytes. From any thread."""
         with self._changed:
             self._bounds[directory] = most, needed
-            self._wake()
+            if self._bounds_due == math.inf:
+                self._bounds_due = time.monotonic() + _BOUND_SECONDS
+                self._wake()
 
     def _wake(self) -> None:
         if self._thread is None and not self._ending:
@@ -98,8 +105,11 @@ class Compressor:
             os.close(self._removed.pop())
 
     def _reduce(self) -> None:
-        while self._bounds:
-            directory, (most, needed) = self._bounds.popitem()
+        with self._changed:
+            if time.monotonic() < self._bounds_due:
+                return
+            bounds, self._bounds, self._bounds_due = self._bounds, {}, math.inf
+        for directory, (most, needed) in bounds.items():
             try:
                 reduce(directory, most, {*needed, *self._written()})
             except OSError as error:  # the next rotation there asks again
@@ -113,14 +123,15 @@ class Compressor:
             with self._changed:
                 if self._ending:
                     return None
-                if self._removed or self._bounds:
-                    continue
                 now = time.monotonic()
+                if self._removed or self._bounds_due <= now:
+                    continue
                 path = min(self._due, key=self._due.__getitem__, default=None)
                 if path is not None and self._due[path] <= now:
                     del self._due[path]
                     return path
-                self._changed.wait(None if path is None else self._due[path] - now)
+                upcoming = min(self._bounds_due, math.inf if path is None else self._due[path])
+                self._changed.wait(None if upcoming == math.inf else upcoming - now)
 
     def _compress_all(self, path: str) -> bool:
         """Whether nothing is left to do."""

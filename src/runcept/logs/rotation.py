@@ -132,14 +132,15 @@ def rotated(path: str) -> list[tuple[int, str]]:
 def reduce(directory: str, most: int, needed: Collection[str]) -> None:
     """Remove logs until those of a directory take no more than `most` bytes together. OSError.
 
-    First rotations, of whichever log, the oldest first; then logs that are not `needed`, of processes that a project
-    has no more. So more may be left, where those that are needed take it.
+    The oldest first: rotations, of whichever log, and logs that are not `needed`, of processes that a project has no
+    more. So more may be left, where those that are needed take it.
     """
     with contextlib.ExitStack() as closing, renaming:  # to close a large file is to remove it, and takes longer
         files = _files(directory)
         excess = sum(each.size for each in files) - most
-        for file in sorted(files, key=lambda each: (not each.is_rotated, each.written_at)):
-            if excess > 0 and (file.is_rotated or file.path not in needed):
+        removable = (file for file in files if file.number or file.path not in needed)
+        for file in sorted(removable, key=lambda each: (each.written_at, -each.number)):
+            if excess > 0:
                 with contextlib.suppress(FileNotFoundError):
                     closing.callback(os.close, os.open(file.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW))
                     os.unlink(file.path)
@@ -148,7 +149,8 @@ def reduce(directory: str, most: int, needed: Collection[str]) -> None:
 
 class _File(NamedTuple):
     path: str
-    is_rotated: bool
+    number: int
+    """0: the log itself; of rotations that were written in the same tick of the clock, the larger is the older."""
     size: int
     written_at: int
 
@@ -159,11 +161,15 @@ def _files(directory: str) -> list[_File]:
     with os.scandir(directory) as entries:
         for entry in entries:
             match = _LOG.fullmatch(entry.name)
-            if match is None or int(match[1] or 0) > _NUMBER_MAX or not entry.is_file(follow_symlinks=False):
+            if (
+                match is None
+                or (number := int(match[1] or 0)) > _NUMBER_MAX
+                or not entry.is_file(follow_symlinks=False)
+            ):
                 continue
             with contextlib.suppress(FileNotFoundError):
                 status = entry.stat(follow_symlinks=False)
-                found.append(_File(entry.path, match[1] is not None, status.st_size, status.st_mtime_ns))
+                found.append(_File(entry.path, number, status.st_size, status.st_mtime_ns))
     return found
 
 

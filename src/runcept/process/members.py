@@ -15,10 +15,10 @@ from hashlib import blake2b
 from runcept.process import system
 from runcept.process.entry import Entry
 
-__all__ = ["Census", "Member", "census", "members", "members_of", "named", "tag", "tree_of"]
+__all__ = ["Census", "Member", "census", "members", "members_of", "named", "recently", "tag", "tree_of"]
 
 _CENSUS_SHARED = 0.005
-"""Seconds at least for which `members` uses the last census again: 200 runs that stop at once need few."""
+"""Seconds for which a census is news, or as long as it took: a thousand runs that stop at once need few."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,21 +136,16 @@ def members(
     group: Collection[int] = (),
     since: float | None = None,
 ) -> list[Member]:
-    """`members_of` a census that others may have asked for: many runs that end at once need few.
-
-    It was begun at `since` (monotonic) or later. Without, it may be a few milliseconds old, but not older than the run;
-    an empty answer is final all the same: who was not there then has nobody who could have started it since.
-    """
+    """`members_of` a census begun at `since` (monotonic) or later, which others may have asked for; else of now."""
     global _last  # noqa: PLW0603  one look serves all who ask at the same time
-    if since is None:
-        age = time.monotonic() - _last.taken_at
-        has_it = pid in _last.entries and (start_time is None or _is(_last, pid, start_time))
-        serves = has_it and age <= max(_CENSUS_SHARED, _last.cost)
-    else:
-        serves = _last.taken_at >= since
-    if not serves:
+    if since is None or _last.taken_at < since:
         _last = census()
     return members_of(_last, pid, keeper_pid, marker, exclude, start_time=start_time, home=home, group=group)
+
+
+def recently() -> float:
+    """The instant (monotonic) of a moment ago: who may be told what was so then does not need a census of his own."""
+    return time.monotonic() - _last.cost - max(_CENSUS_SHARED, _last.cost)
 
 
 _last = Census()
