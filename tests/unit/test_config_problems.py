@@ -43,9 +43,11 @@ ONE_LINE = [
     ("cmd = 'x'", 1, 'unknown key "cmd"', "Did you mean command?"),
     ("cwd = 'x'", 1, 'unknown key "cwd"', "Did you mean working_dir?"),
     ("shell = ['x']", 1, 'unknown key "shell"', "shell belongs into [project]."),
-    ("watch = true", 1, 'unknown key "watch"', "It takes name, command,"),
-    ("hooks = {}", 1, 'unknown key "hooks"', ""),
-    ("activity = []", 1, 'unknown key "activity"', ""),
+    ("telemetry = true", 1, 'unknown key "telemetry"', "It takes name, command,"),
+    ('hooks = { started = "x" }', 11, 'unknown key "started" in hooks', "It takes ready, failed,"),
+    ('activity = ["disk"]', 13, "'disk' is not possible here", 'It is one of "requests",'),
+    ("watch = true", 9, "expected a list, found a boolean", "Put it in brackets"),
+    ('wake = "always"', 8, "'always' is not possible here", 'It is one of "connect".'),
     ("stop_timeout = 'soon'", 16, "'soon' is not a duration", ""),
     ("stop_timeout = -1", 16, "a duration cannot be -1", ""),
     ("stop_timeout = true", 16, "expected a duration", ""),
@@ -269,7 +271,7 @@ def test_a_report_fits_the_terminal(tmp_path: Path, width: int) -> None:
     assert sum(2 if character == "漢" else 1 for character in line) <= width
     assert line.count("…") == 2
     assert line[caret.index("^")] == "["
-    long = report("shop.toml", problems(tmp_path, f"{WEB}watch = 1\n"), width=80).split("\n")[3:]
+    long = report("shop.toml", problems(tmp_path, f"{WEB}telemetry = 1\n"), width=80).split("\n")[3:]
     assert len(long) > 3
     assert max(map(len, long)) <= 80
 

@@ -14,13 +14,15 @@ from runcept.config.problems import Enough, Place, Wrong
 from runcept.config.schema import FILE, LOG, PROCESS, PROJECT, SHARED
 from runcept.config.settings import Settings
 from runcept.config.toml_source import TomlSource, read_toml
-from runcept.core.model import HealthCheck, Kind, LogLimits, Probe, Process, Project, Restart, RestartPolicy
+from runcept.core.model import HealthCheck, Hooks, Kind, LogLimits, Probe, Process, Project, Restart, RestartPolicy
 from runcept.errors import ConfigUnreadable, ProjectNotFound
 from runcept.paths import PROJECT_FILE
 
 __all__ = ["load_project", "parse_project"]
 
 _Values = Mapping[str, Any]
+_BY_KEY = ("log", "hooks")
+"""Tables of which each level may hold some keys."""
 
 
 def load_project(path: str, settings: Settings) -> Project:
@@ -72,6 +74,7 @@ class _Reading:
         self.own = self.values.get("project", {})
         self.raw_names = _names(values.get("process"))
         self.builtin = {**PROCESS.defaults(), "log": LOG.defaults()}
+        self.env_files: list[str] = []
         self.outer = _only_shared(_merged(settings.defaults, self.own))
         self.base = {**PROJECT.defaults(), **settings.defaults, **self.own}
         self.working_dir = resolve(self.directory, self.base["working_dir"])
@@ -94,6 +97,10 @@ class _Reading:
             name=self.own["name"],
             description=self.base["description"],
             inactivity_timeout=self.own.get("inactivity_timeout", self.settings.inactivity_timeout),
+            auto_reload=self.base["auto_reload"],
+            auto_activate=self.base["auto_activate"],
+            notify=self.settings.notify,
+            env_files=tuple(dict.fromkeys(self.env_files)),
             shell=self.base["shell"],
             processes=tuple(processes),
         )
@@ -116,8 +123,10 @@ class _Reading:
     def _env_files(self, table: _Values, place: Place) -> dict[str, str]:
         variables: dict[str, str] = {}
         for index, path in enumerate(table.get("env_files", ())):
+            file = resolve(self.directory, path)
+            self.env_files.append(file)
             try:
-                variables |= read_env_file(resolve(self.directory, path))
+                variables |= read_env_file(file)
             except Wrong as wrong:
                 (place / "env_files" / index).problem(wrong.message, wrong.hint)
         return variables
@@ -143,7 +152,11 @@ class _Reading:
             autostart=table["autostart"],
             kind=table["kind"],
             inactivity_timeout=table.get("inactivity_timeout"),
+            activity=table["activity"],
             log=LogLimits(**table["log"]),
+            hooks=Hooks(**table["hooks"]),
+            watch=table["watch"],
+            wake=table.get("wake"),
         )
 
 
@@ -159,14 +172,14 @@ def _only_shared(values: _Values) -> dict[str, Any]:
 
 
 def _merged(*levels: _Values) -> dict[str, Any]:
-    """Later levels over earlier ones; `auto_restart` counts on the level where it stands, `log` key by key."""
+    """Later levels over earlier ones; `auto_restart` counts on the level where it stands, tables key by key."""
     merged: dict[str, Any] = {}
     for level in levels:
-        log = {**merged.get("log", {}), **level.get("log", {})}
+        tables = {key: {**merged.get(key, {}), **level.get(key, {})} for key in _BY_KEY}
         merged |= level
         if "restart" not in level and "auto_restart" in level:
             merged["restart"] = Restart.ON_FAILURE if level["auto_restart"] else Restart.NO
-        merged["log"] = log
+        merged |= tables
     return merged
 
 

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Set as AbstractSet
 
-from runcept.config.schema import DEPENDENCY, HEALTH_CHECK, LOG, PROCESS, PROJECT, SETTINGS, SHARED
+from runcept.config.schema import DEPENDENCY, HEALTH_CHECK, HOOKS, LOG, PROCESS, PROJECT, SETTINGS, SHARED
 from runcept.config.tables import Key, Table
 
 __all__ = ["reference_markdown"]
@@ -57,6 +57,7 @@ _DEPENDENCY = "An entry is a name, or a table with these keys. Circles are refus
 _SETTINGS = """\
 The file `config.toml` in Runcept's home (`$RUNCEPT_HOME`, else `~/.runcept`) holds what is true for every project. It
 takes these keys at its top level, and the [shared keys](#shared-keys)."""
+_HOOKS = "Commands that are run by `shell` when something happens to the process, beside everything else."
 _ENVIRONMENT = """\
 ## The environment of a process
 
@@ -84,6 +85,7 @@ def reference_markdown() -> str:
         _section("`health_check`", _HEALTH, HEALTH_CHECK),
         _section("`depends_on`", _DEPENDENCY, DEPENDENCY),
         _section("`log`", "The log of a process is `.runcept/logs/NAME.jsonl` in the project.", LOG),
+        _section("`hooks`", _HOOKS, HOOKS),
         _ENVIRONMENT,
         _section("Settings", _SETTINGS, SETTINGS, without=shared),
     ]

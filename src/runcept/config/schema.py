@@ -13,9 +13,20 @@ from runcept.config.problems import Place, Wrong
 from runcept.config.process_shapes import command, environment, ports, signal_name
 from runcept.config.shapes import Shape
 from runcept.config.tables import Key, Table, table_or, table_schema
-from runcept.core.model import Condition, Kind, Restart
+from runcept.core.model import Activity, Condition, Kind, Restart, Wake
 
-__all__ = ["DEPENDENCY", "FILE", "HEALTH_CHECK", "LOG", "PROCESS", "PROJECT", "SETTINGS", "SHARED", "json_schema"]
+__all__ = [
+    "DEPENDENCY",
+    "FILE",
+    "HEALTH_CHECK",
+    "HOOKS",
+    "LOG",
+    "PROCESS",
+    "PROJECT",
+    "SETTINGS",
+    "SHARED",
+    "json_schema",
+]
 
 _seconds = s.positive_duration
 _count = s.integer(0, 1_000_000)
@@ -71,6 +82,16 @@ DEPENDENCY = Table(
             "success), `started`, or `completed` (ended with success).",
             "ready",
         ),
+    ),
+)
+
+HOOKS = Table(
+    "hooks",
+    (
+        Key("ready", s.path, "When it has become ready."),
+        Key("failed", s.path, "When it has failed and will not be started again by itself.", mistaken_for=("failure",)),
+        Key("unhealthy", s.path, "When its health check has begun to say unhealthy."),
+        Key("exited", s.path, "When its main process has ended, for whatever reason.", mistaken_for=("exit",)),
     ),
 )
 
@@ -135,6 +156,20 @@ SHARED = (
         table_or(LOG),
         "Rotation of its log: `{max_size, keep, compress, max_total}`.",
         mistaken_for=("logs", "logging"),
+    ),
+    Key(
+        "activity",
+        s.list_of(s.choice(of=Activity), unique=True, label="list of words"),
+        "What counts as use: `requests` (any command or assistant's request that names the environment), `connections` "
+        "(a TCP connection from outside the environment to a port that it listens on), `output` (new lines), `cpu` "
+        "(more than 1 % of a core).",
+        ["requests", "connections"],
+    ),
+    Key(
+        "hooks",
+        table_or(HOOKS),
+        "Shell commands to run when something happens: `{ready, failed, unhealthy, exited}`.",
+        mistaken_for=("hook", "on"),
     ),
 )
 
@@ -239,6 +274,19 @@ _PROCESS_KEYS = (
         mistaken_for=("type",),
     ),
     _inactivity("Stop it after this long without activity, beside the project's timeout.", note="none of its own"),
+    Key(
+        "watch",
+        s.list_of(s.path, label="list of globs"),
+        "Files, relative to the project file, whose change restarts it: `src/**/*.py`. What git ignores is left out, "
+        "and so is what matches a glob with `!` before it.",
+        [],
+        mistaken_for=("watch_files", "watches", "reload_on"),
+    ),
+    Key(
+        "wake",
+        s.choice(of=Wake),
+        '"connect": after it was stopped for inactivity its port is held for it, and a connection starts it again.',
+    ),
     *SHARED,
 )
 
@@ -249,6 +297,20 @@ _PROJECT_KEYS = (
     _inactivity("Stop everything after this long without activity.", note="that of the settings"),
     _env("Environment variables for every process."),
     _env_files("every process"),
+    Key(
+        "auto_reload",
+        s.boolean,
+        "Reload when this file or one of its env files changes.",
+        default=False,
+        mistaken_for=("autoreload", "live_reload"),
+    ),
+    Key(
+        "auto_activate",
+        s.boolean,
+        "Activate when a shell with `runcept hook` enters the directory, once `runcept trust` was given.",
+        default=False,
+        mistaken_for=("autoactivate",),
+    ),
     _SHELL,
     *SHARED,
 )
@@ -267,6 +329,13 @@ SETTINGS = Table(
             "What the daemon writes to its own log.",
             "info",
             mistaken_for=("loglevel", "level", "verbosity"),
+        ),
+        Key(
+            "notify",
+            s.boolean,
+            "Show on the desktop when a process has failed.",
+            default=False,
+            mistaken_for=("notifications", "desktop"),
         ),
         _SHELL,
         *SHARED,

@@ -14,7 +14,7 @@ from runcept.config.toml_source import read_toml
 
 __all__ = ["Settings", "load_settings"]
 
-_OWN = ("env", "inactivity_timeout", "log_level")
+_OWN = ("env", "inactivity_timeout", "log_level", "notify")
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -26,6 +26,7 @@ class Settings(msgspec.Struct, frozen=True):
     inactivity_timeout: float | None = None
     """Seconds, for projects that set none; None: off."""
     log_level: str = "info"
+    notify: bool = False
     defaults: dict[str, Any] = {}
     """By key of `config.schema.SHARED`, and `shell`: what is written, as read by the key's shape."""
 

@@ -10,10 +10,12 @@ from enum import StrEnum
 import msgspec
 
 __all__ = [
+    "Activity",
     "Condition",
     "Dependency",
     "Health",
     "HealthCheck",
+    "Hooks",
     "Kind",
     "LogLimits",
     "Probe",
@@ -22,6 +24,7 @@ __all__ = [
     "Restart",
     "RestartPolicy",
     "State",
+    "Wake",
 ]
 
 
@@ -79,6 +82,26 @@ class Probe(StrEnum):
     LOG = "log"
 
 
+class Activity(StrEnum):
+    """What counts as use of a process, against its inactivity timeout and its project's."""
+
+    REQUESTS = "requests"
+    """Any request of a command line or an assistant that names the environment."""
+    CONNECTIONS = "connections"
+    """A TCP connection from outside the environment to a port that it listens on."""
+    OUTPUT = "output"
+    """New lines."""
+    CPU = "cpu"
+    """More than 1 % of a core."""
+
+
+class Wake(StrEnum):
+    """What starts a process again that was stopped for inactivity."""
+
+    CONNECT = "connect"
+    """A connection to its port, which the daemon holds meanwhile."""
+
+
 class Dependency(msgspec.Struct, frozen=True):
     """One entry of `depends_on`."""
 
@@ -125,6 +148,15 @@ class LogLimits(msgspec.Struct, frozen=True):
     """Bytes of all logs of the project together, beyond which rotations are removed, the oldest first."""
 
 
+class Hooks(msgspec.Struct, frozen=True):
+    """Shell commands that are run when something happens to a process; "": nothing is."""
+
+    ready: str = ""
+    failed: str = ""
+    unhealthy: str = ""
+    exited: str = ""
+
+
 class Process(msgspec.Struct, frozen=True):
     """One `[[process]]`, resolved."""
 
@@ -150,7 +182,12 @@ class Process(msgspec.Struct, frozen=True):
     kind: Kind = Kind.SERVICE
     inactivity_timeout: float | None = None
     """None: no timeout of its own."""
+    activity: tuple[Activity, ...] = (Activity.REQUESTS, Activity.CONNECTIONS)
     log: LogLimits = LogLimits()
+    hooks: Hooks = Hooks()
+    watch: tuple[str, ...] = ()
+    """Globs of files, relative to the project's directory, whose change restarts it; "!" before one excludes."""
+    wake: Wake | None = None
 
 
 class Project(msgspec.Struct, frozen=True):
@@ -161,6 +198,14 @@ class Project(msgspec.Struct, frozen=True):
     description: str = ""
     inactivity_timeout: float | None = None
     """None: off."""
+    auto_reload: bool = False
+    """Reload when the project file or an env file changes."""
+    auto_activate: bool = False
+    """Activate when a trusting shell enters the directory."""
+    notify: bool = False
+    """Show failures on the desktop."""
+    env_files: tuple[str, ...] = ()
+    """All that were read for it: what it depends on beside its file. Absolute paths."""
     shell: tuple[str, ...] = ("/bin/sh", "-c")
     """Also runs `cmd://` health checks."""
     processes: tuple[Process, ...] = ()

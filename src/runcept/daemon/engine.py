@@ -54,6 +54,7 @@ class Engine:
         self._timer: asyncio.TimerHandle | None = None
         self._hearing_until = 0.0
         self._watchers: set[Callable[[Environment], None]] = set()
+        self._listeners: list[Callable[[StoredEvent], None]] = []
         self._deadlines: dict[str, float] = {}
         """By path: when an environment has something to do."""
 
@@ -175,6 +176,17 @@ class Engine:
         event = StoredEvent(time.time(), path, None, kind, message, actor, {})
         with self._database.transaction():
             self._database.add_events([event])
+        self._publish([event])
+
+    def listen(self, listener: Callable[[StoredEvent], None]) -> Callable[[], None]:
+        """Call `listener` with every new line of the history, once it is kept; the answer ends that."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def _publish(self, events: Iterable[StoredEvent]) -> None:
+        for event in events:
+            for listener in list(self._listeners):
+                listener(event)
 
     # -------------------------------------------------------------------------------------- performing
 
@@ -184,12 +196,12 @@ class Engine:
 
     def _settle(self, environment: Environment, effects: list[Effect], actor: str) -> None:
         spawns = [(self.performer.prepare(environment, e), e) for e in effects if isinstance(e, Spawn)]
-        records = [effect for effect in effects if isinstance(effect, Record)]
+        events = [self._event(environment, effect, actor) for effect in effects if isinstance(effect, Record)]
         changed = environment.supervisor.take_changed()
-        if changed or records or spawns:
+        if changed or events or spawns:
             with self._database.transaction():
                 self._database.save_lives(environment.path, changed)
-                self._database.add_events(self._event(environment, record, actor) for record in records)
+                self._database.add_events(events)
                 for key, spawn in spawns:
                     self._database.begin_run(key, environment.path, spawn.name, spawn.run)
         for effect in effects:
@@ -198,6 +210,7 @@ class Engine:
         self._arm(environment)
         if changed:
             self._tell(environment)
+        self._publish(events)
 
     def _save(self, environment: Environment) -> None:
         self._database.save_environment(
