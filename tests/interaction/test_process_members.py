@@ -207,28 +207,6 @@ def test_a_session_whose_leader_is_gone_is_not_ours_for_its_number_alone(keeper:
             os.kill(left, signal.SIGKILL)
 
 
-def test_shared_census_is_never_older_than_the_run(keeper: Bench) -> None:
-    """Thirty runs in a row: each sees what its leader left behind, however quick it was."""
-    for number in range(30):
-        key = f"run-{number}"
-        members.members(1, keeper.keeper.pid, {})
-        leader = keeper.spawn(key, ["sh", "-c", "sleep 60 & :"])["pid"]
-        keeper.exited(key)
-        left = members.members(leader, keeper.keeper.pid, marker(key))
-        assert len(left) == 1, left
-
-
-def test_many_who_ask_at_the_same_time_share_one_look() -> None:
-    """Also where a look takes longer than the moment for which it is news: else a thousand runs need a thousand."""
-    members.members(1, 0, {})
-    last = members._last
-    last.cost = 60.0
-    members.members(1, 0, {}, since=members.recently())
-    assert members._last is last
-    members.members(1, 0, {}, since=time.monotonic())
-    assert members._last is not last
-
-
 AFTERTHOUGHT = """
 import os, signal, time
 def leave(*_):

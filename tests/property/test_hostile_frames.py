@@ -181,7 +181,7 @@ def test_whatever_the_keeper_is_asked_it_goes_on_with_what_it_holds(messages: li
             keeper._flush()
 
         try:
-            argv = ["/bin/sh", "-c", "while read line; do :; done </dev/zero"]
+            argv = ["sleep", "100"]  # ends by itself, should this worker be killed
             ask({"op": "spawn", "key": "run", "directory": "{new}", "argv": argv, "env": {}, "cwd": "/"})
             first = keeper.runs["run"]
             others = {child.pid for child in psutil.Process().children()} - {first.pid}
