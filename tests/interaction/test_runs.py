@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 from typing import cast
 
@@ -48,7 +49,7 @@ def test_a_look_from_before_a_run_was_known_does_not_tell_of_it(
     with subprocess.Popen(["sleep", "60"], start_new_session=True) as own:
         try:
             run = Run("web-1-0", environment, "web", 1, own.pid, start_time(own.pid))
-            found = asyncio.run(Runs(str(tmp_path)).members(run, 0))
+            found = asyncio.run(Runs(str(tmp_path)).members(run, os.getpid()))
             assert [member.pid for member in found] == [own.pid]
         finally:
             own.kill()
