@@ -154,6 +154,8 @@ class Runs:
         """What lives of it, as a look tells that was begun at `since` (monotonic) or later, or a moment ago."""
         if run.pid is None:  # its keeper was lost, or is stopped, before it said who it is: its control group may tell
             return await patiently(partial(_in_group, run.group))
+        while since is not None and (pause := members.rest(since)) > 0:  # noqa: ASYNC110  others may have looked by then
+            await asyncio.sleep(pause)
         since = max(run.known_at, members.recently()) if since is None else since
         others = {other.pid for other in self._runs.values() if other.pid is not None and other is not run}
         look = partial(members.members, run.pid, keeper_pid, run.marker(), others)

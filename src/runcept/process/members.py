@@ -15,10 +15,14 @@ from hashlib import blake2b
 from runcept.process import system
 from runcept.process.entry import Entry
 
-__all__ = ["Census", "Member", "census", "members", "members_of", "named", "recently", "tag", "tree_of"]
+__all__ = ["Census", "Member", "census", "members", "members_of", "named", "recently", "rest", "tag", "tree_of"]
 
 _CENSUS_SHARED = 0.005
 """Seconds for which a census is news, or as long as it took: a thousand runs that stop at once need few."""
+
+
+_CENSUS_REST = 3
+"""From one census to the next, in what it costs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +150,15 @@ def members(
 def recently() -> float:
     """The instant (monotonic) of a moment ago: who may be told what was so then does not need a census of his own."""
     return time.monotonic() - _last.cost - max(_CENSUS_SHARED, _last.cost)
+
+
+def rest(since: float) -> float:
+    """Seconds to wait before asking for a census begun at `since` or later, so that others come to share it.
+
+    0 where there is one, or one is due: they take a third of our time at most, however many runs end one by one.
+    """
+    due = _last.taken_at + _CENSUS_REST * _last.cost
+    return 0.0 if _last.taken_at >= since else max(0.0, due - time.monotonic())
 
 
 _last = Census()
