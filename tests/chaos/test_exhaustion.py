@@ -154,6 +154,19 @@ def test_many_processes_at_once(stage: Stage) -> None:
     wait_until(lambda: all(psutil.Process(pid).num_fds() < 30 for pid in ours))
 
 
+def test_many_processes_that_end_while_no_daemon_runs(stage: Stage) -> None:
+    """The next daemon answers as soon as it knows how: it is not taken for one that does not start."""
+    names = [f"p{index}" for index in range(MANY)]
+    command = 'command = ["sleep", "1000"]'
+    stage.write_file('[project]\nname = "p"\n' + "".join(f'[[process]]\nname = "{n}"\n{command}\n' for n in names))
+    assert stage.ask_for("activate", seconds=300).ok
+    pids = [view.pid for view in stage.statuses().values() if view.pid]
+    assert len(pids) == MANY
+    stage.kill([*stage.daemons(), *pids])
+    assert {view.reason for view in stage.statuses().values()} == {"killed by SIGKILL"}
+    wait_until(lambda: not list((Path(stage.home) / "runs").iterdir()), seconds=60)
+
+
 def test_a_thousand_known_environments_are_light(stage: Stage) -> None:
     """Each costs a few kilobytes, and asking for all of them or one of them takes a moment."""
     count = 1000
