@@ -55,7 +55,7 @@ log = {max_size = "1MB", keep = 2, compress = false}
 
 [[process]]
 name = "stopping"
-command = "trap : TERM; while :; do sleep 0.1; done"
+command = "trap : INT; while :; do sleep 0.1; done"
 stop_signal = "SIGINT"
 stop_timeout = "1h"
 

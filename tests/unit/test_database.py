@@ -15,7 +15,7 @@ from runcept.core.life import Life
 from runcept.core.model import Process, Project, State
 from runcept.database.connection import Storage
 from runcept.database.migrations import newest_version
-from runcept.database.queries import Database, StoredEvent, StoredRun
+from runcept.database.queries import Database, EventRow, RunRecord, StoredEvent, StoredRun
 
 PROJECT = Project(path="/p", name="p", processes=(Process(name="web", command="x", argv=("x",), working_dir="/p"),))
 
@@ -62,33 +62,94 @@ def test_the_newest_events_come_in_order(database: Database) -> None:
     assert [event.message for event in database.events("/1", limit=2)] == ["7", "9"]
 
 
-def test_the_oldest_events_of_an_environment_are_dropped(tmp_path: Path) -> None:
-    """Ten thousand of each are kept, and at most a thousand more; what is rare is not crowded out by what is not."""
-    path = str(tmp_path / "runcept.db")
-    for start in (0, 12_000):
-        database = Database(Storage(path))
-        if not start:
-            rare = [StoredEvent(0.0, "/rare", None, "ready", "", "cli", {})]
-            with database.transaction():
-                database.add_events(rare)
-        for first in range(start, start + 12_000, 500):
-            numbered = [
-                StoredEvent(float(n), "/often", None, "ready", str(n), "cli", {}) for n in range(first, first + 500)
-            ]
-            of_none = [StoredEvent(float(first), None, None, "daemon_started", "", "cli", {})]
-            with database.transaction():
-                database.add_events(numbered + of_none)
-            kept = database.events("/often", limit=100_000)
-            assert min(10_000, first + 500) <= len(kept) <= 11_000
-            assert kept[-1].message == str(first + 499)
-        assert len(database.events(limit=100_000)) == len(kept) + 1 + 24 * (1 if not start else 2)
-        assert database.events("/rare") == rare
-        database.close()
-    with_one_more = Database(Storage(path))
-    with with_one_more.transaction():
-        with_one_more.add_events(numbered)
-    assert len(with_one_more.events("/often", limit=100_000)) == 10_000
-    with_one_more.close()
+def numbered(environment: str | None, count: int, kind: str = "ready") -> list[StoredEvent]:
+    return [StoredEvent(float(n), environment, None, kind, str(n), "cli", {}) for n in range(count)]
+
+
+def test_the_oldest_events_of_an_environment_are_dropped(database: Database) -> None:
+    """Step by step, each of so many; what is rare is not crowded out by what is not."""
+    with database.transaction():
+        database.add_events(numbered("/rare", 3) + numbered("/often", 1000) + numbered(None, 50, "daemon_started"))
+    steps = []
+    while dropped := database.prune_events("/often", 90, 0.0, 100):
+        steps.append(dropped)
+    assert steps == [100] * 9 + [10]
+    assert [event.message for event in database.events("/often", limit=1000)] == [str(n) for n in range(910, 1000)]
+    assert database.prune_events(None, 20, 0.0, 100) == 30
+    assert database.prune_events("/rare", 90, 0.0, 100) == 0
+    assert len(database.events("/rare")) == 3
+    assert len(database.events(limit=1000)) == 3 + 90 + 20
+
+
+def test_old_events_are_dropped_however_few_they_are(database: Database) -> None:
+    """By their instant; those of the daemon itself too."""
+    with database.transaction():
+        database.add_events(numbered("/p", 10) + numbered(None, 10))
+    assert database.prune_events("/p", 1000, 7.0, 5) == 5
+    assert database.prune_events("/p", 1000, 7.0, 5) == 2
+    assert database.prune_events("/p", 1000, 7.0, 5) == 0
+    assert [event.at for event in database.events("/p")] == [7.0, 8.0, 9.0]
+    assert database.prune_events(None, 1000, 100.0, 100) == 10
+
+
+def test_nothing_is_dropped_while_that_cannot_be_kept(database: Database, tmp_path: Path) -> None:
+    """A sweep would go on for ever, and what it wants would pile up."""
+    with database.transaction():
+        database.add_events(numbered("/p", 10))
+    other = sqlite3.connect(tmp_path / "runcept.db", isolation_level=None)
+    database._connection.execute("PRAGMA busy_timeout = 10")
+    other.execute("BEGIN IMMEDIATE")
+    with database.transaction():
+        database.add_events(numbered("/p", 1))
+    assert database.prune_events("/p", 0, 0.0, 100) == 0
+    other.execute("ROLLBACK")
+    other.close()
+
+
+def test_the_runs_of_a_forgotten_environment_are_dropped_when_they_are_old(database: Database) -> None:
+    """Those of known ones are kept, and those that are not released."""
+    with database.transaction():
+        database.save_environment(PROJECT, None, None)
+        for key, path in (("known", "/p"), ("forgotten", "/gone"), ("unreleased", "/gone"), ("new", "/gone")):
+            database.begin_run(key, path, key, 1)
+            database.ended_run(key, 0, None, 50.0 if key == "new" else 5.0)
+            if key != "unreleased":
+                database.release_run(key)
+    assert database.prune_runs(10.0, 100) == 1
+    assert not database.last_runs("/gone", "forgotten", 5)
+    assert database.last_runs("/gone", "new", 5)
+
+
+def test_the_last_runs_say_why_they_are_over(database: Database) -> None:
+    """The newest first, so many; of one that lives, and of one that never began, what there is."""
+    with database.transaction():
+        for run in (1, 2, 3):
+            database.begin_run(f"web-{run}", "/p", "web", run)
+        database.spawned_run("web-2", 42, 777, "boot", 5.0)
+        database.ended_run("web-2", None, "SIGKILL", 6.5)
+        database.explain_run("/p", "web", 2, "killed by SIGKILL")
+    assert database.last_runs("/p", "web", 2) == [
+        RunRecord(3, None, None, None, None, None, None),
+        RunRecord(2, 42, 5.0, 6.5, None, "SIGKILL", "killed by SIGKILL"),
+    ]
+
+
+def test_events_are_read_from_where_one_is(database: Database) -> None:
+    """Forward and back, of one environment, of the daemon as well, or of all; each once, in the order of its id."""
+    with database.transaction():
+        for n in range(6):
+            database.add_events([StoredEvent(0.0, ("/a", "/b", None)[n % 3], None, "ready", str(n), "cli", {})])
+
+    def said(rows: list[EventRow]) -> str:
+        return "".join(row.event.message for row in rows)
+
+    assert said(database.events_before(7, 10, "/a", daemon=False)) == "30"
+    assert said(database.events_before(7, 3, "/a", daemon=True)) == "532"
+    assert said(database.events_before(5, 10, None, daemon=True)) == "3210"
+    assert said(database.events_after(1, 2, None, daemon=True)) == "12"
+    assert said(database.events_after(1, 10, "/a", daemon=True)) == "235"
+    assert database.newest_event() == 6
+    assert (database.next_history(""), database.next_history("/a"), database.next_history("/b")) == ("/a", "/b", None)
 
 
 def test_a_run_is_unreleased_from_its_decision_to_its_release(database: Database) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -18,6 +18,9 @@ __all__ = [
     "Deactivate",
     "EnvironmentList",
     "Environments",
+    "Event",
+    "EventList",
+    "Events",
     "Explain",
     "Explanation",
     "Forget",
@@ -116,6 +119,8 @@ class Status(OfEnvironment, frozen=True, kw_only=True):
 
     tree: bool = False
     """Say of each what lives of it."""
+    runs: Annotated[int, msgspec.Meta(ge=0, le=100)] = 0
+    """Say of each its last runs, so many."""
 
 
 class OfProcess(OfEnvironment, frozen=True, kw_only=True):
@@ -157,6 +162,33 @@ class Logs(OfEnvironment, frozen=True, kw_only=True):
     stream: str | None = None
     run: int | str | None = None
     cursor: str | None = None
+
+
+class Events(Params, frozen=True, kw_only=True):
+    """The history: the last events, or, with a cursor, those that come next."""
+
+    environment: Annotated[str, msgspec.Meta(pattern=r"^[^\x00]+$", max_length=4096)] | None = None
+    """As elsewhere; it may be one that was forgotten. Null: of all, and of the daemon itself."""
+    daemon: bool = True
+    """With an environment: what is about the daemon itself as well."""
+    processes: Names = []
+    """Empty: all, and what is about no single process."""
+    kinds: Annotated[list[Annotated[str, msgspec.Meta(max_length=64)]], msgspec.Meta(max_length=100)] = []
+    """Empty: all."""
+    lines: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 100
+    """At most so many events; without `after` the newest of those that are asked for."""
+    since: Annotated[str, msgspec.Meta(max_length=100)] | None = None
+    """"10m" (ago), "12:30", "yesterday", RFC 3339; times without an offset are the daemon's local ones."""
+    until: Annotated[str, msgspec.Meta(max_length=100)] | None = None
+    before: int | None = None
+    """An event's id: only older ones."""
+    after: int | None = None
+    """The cursor of an earlier answer: the events that came after it, oldest first."""
+    follow: bool = False
+    """With `after`: wait until there is one, for `timeout` at most. Asking so again and again misses none and gets none
+    twice, whatever happens to the daemon, and nothing piles up for who is slow. Does not count as use."""
+    timeout: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 60.0
+    """Seconds."""
 
 
 class ClearLogs(OfEnvironment, frozen=True, kw_only=True):
@@ -259,6 +291,35 @@ class LogLines(msgspec.Struct, frozen=True, kw_only=True):
 
     lines: list[LogLine]
     cursor: str
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the history."""
+
+    id: int
+    """Grows; the order of what happened, whatever was on the clock."""
+    ts: str
+    """RFC 3339."""
+    environment: str | None
+    """Its path; null for what is about the daemon itself."""
+    process: str | None
+    """Null for what is about no single process."""
+    kind: str
+    message: str
+    actor: str
+    """Who asked for what led to it; `supervisor` where nobody did, `inactivity` where nobody used it."""
+    data: dict[str, Any] = {}
+    """What the kind has: run, pid, exit_code, exit_signal, signal, cause, delay_seconds."""
+
+
+class EventList(msgspec.Struct, frozen=True, kw_only=True):
+    """Events, oldest first."""
+
+    events: list[Event]
+    cursor: int
+    """For `after`: all that is asked for and came up to here is in the answer, or before it."""
+    more: bool = False
+    """There may be others: older ones, for `before`; with `after`, newer ones, for the cursor."""
 
 
 class NoResult(msgspec.Struct, frozen=True):

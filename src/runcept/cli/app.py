@@ -41,6 +41,7 @@ _ENTRIES = {
     "ps": Entry(f"{_COMMANDS}.status", "ps", _PROCESSES, "The processes of all projects."),
     "kill-all": Entry(f"{_COMMANDS}.processes", "kill_all", _PROCESSES, "Stop every process of every project."),
     "logs": Entry(f"{_COMMANDS}.logs", "logs", _LOGS, "What the processes wrote."),
+    "events": Entry(f"{_COMMANDS}.events", "events", _LOGS, "What has happened, and who asked for it."),
     "daemon": Entry(f"{_COMMANDS}.daemon", "daemon", _DAEMON, "Start, stop, restart or look at the daemon."),
     "mcp": Entry(f"{_COMMANDS}.mcp", "mcp", _SETUP, "The server for AI assistants, and its set-up in their programs."),
     "init": Entry(f"{_COMMANDS}.setup", "init", _SETUP, "Write a .runcept.toml from what is here."),

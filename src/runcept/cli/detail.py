@@ -10,7 +10,7 @@ from runcept.cli.invocation import Invocation
 from runcept.cli.layout import Cell, print_cells
 from runcept.cli.present import address, local_time, look, remark, short_path
 from runcept.core.printable import printable
-from runcept.core.views import EnvironmentView, Health, ProcessView
+from runcept.core.views import EnvironmentView, Health, ProcessView, RunView
 from runcept.units import format_duration, format_size
 
 __all__ = ["print_detail"]
@@ -31,10 +31,11 @@ def print_detail(invocation: Invocation, view: ProcessView, owner: EnvironmentVi
         if value.text:
             print_cells(invocation, [Cell(f"  {key.ljust(_KEY_WIDTH)}  ", "dim"), value])
     room = invocation.surroundings.width - _KEY_WIDTH - 4 if invocation.drawn else None
-    for number, line in enumerate(_tree(view)):
-        key = "" if number else "tree"
-        shown_line = line if room is None or len(line) <= room else line[: room - 1] + "…"
-        print_cells(invocation, [Cell(f"  {key.ljust(_KEY_WIDTH)}  ", "dim"), Cell(shown_line)])
+    for title, lines in (("runs", _runs(view)), ("tree", _tree(view))):
+        for number, line in enumerate(lines):
+            key = "" if number else title
+            shown_line = line if room is None or len(line) <= room else line[: room - 1] + "…"
+            print_cells(invocation, [Cell(f"  {key.ljust(_KEY_WIDTH)}  ", "dim"), Cell(shown_line)])
 
 
 def _facts(view: ProcessView) -> Iterator[tuple[str, Cell]]:
@@ -73,6 +74,34 @@ def _exit(view: ProcessView) -> str:
 def _moment(instant: str | None, seconds_ago: float | None) -> str:
     ago = "" if seconds_ago is None else f", {format_duration(seconds_ago)} ago"
     return f"{local_time(instant)}{ago}" if instant else ""
+
+
+def _runs(view: ProcessView) -> list[str]:
+    """Its last runs, one a line, the newest first: number, when it began, how long it lived, how and why it ended."""
+    runs = [] if isinstance(view.runs, msgspec.UnsetType) else view.runs
+    rows = [
+        (
+            str(each.run),
+            local_time(each.started_at) if each.started_at else "not started",
+            "" if each.duration_seconds is None else format_duration(each.duration_seconds),
+            *_how_it_ended(each, is_last=each.run == view.run, lives=view.pid is not None),
+        )
+        for each in runs
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+
+
+def _how_it_ended(run: RunView, *, is_last: bool, lives: bool) -> tuple[str, str]:
+    """Its exit, and the reason where that says more."""
+    if is_last and lives:
+        return "running", ""
+    reason = printable(run.reason or "", color=False)
+    if run.exit_signal is None and run.exit_code is None:
+        return "-", reason
+    how = run.exit_signal or f"exit code {run.exit_code}"
+    said = f"killed by {how}" if run.exit_signal else how
+    return how, reason.removeprefix(said).removeprefix(": ")
 
 
 def _tree(view: ProcessView) -> list[str]:

@@ -43,6 +43,8 @@ class Release(msgspec.Struct, frozen=True):
 
     name: str
     run: int
+    reason: str = ""
+    """Why it is over, a sentence for the history."""
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -50,8 +52,10 @@ class Record(msgspec.Struct, frozen=True):
 
     name: str
     kind: str
-    """One of the event kinds: starting, ready, healthy, unhealthy, exited, restarting, failed, stopped."""
+    """One of `core.history.KINDS`."""
     message: str
+    actor: str
+    """Who asked for what led to it; the supervisor, where nobody did."""
     data: dict[str, Any] = {}
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from runcept.core.life import SUPERVISOR
 from runcept.core.model import Health
 
 __all__ = [
@@ -36,6 +37,8 @@ class StartRequested(msgspec.Struct, frozen=True):
     name: str
     rerun: bool = False
     """Run a task again that has ended with success."""
+    actor: str = SUPERVISOR
+    """Who it is, for the history; so in the other requests."""
 
 
 class StopRequested(msgspec.Struct, frozen=True):
@@ -45,12 +48,14 @@ class StopRequested(msgspec.Struct, frozen=True):
     reason: str
     kill: bool = False
     """At once: SIGKILL instead of its stop signal and its grace."""
+    actor: str = SUPERVISOR
 
 
 class RestartRequested(msgspec.Struct, frozen=True):
     """Somebody wants it down and up again."""
 
     name: str
+    actor: str = SUPERVISOR
 
 
 class StartAllowed(msgspec.Struct, frozen=True):

@@ -8,7 +8,10 @@ import msgspec
 
 from runcept.core.model import Health, State
 
-__all__ = ["Cause", "Life"]
+__all__ = ["SUPERVISOR", "Cause", "Life"]
+
+SUPERVISOR = "supervisor"
+"""The actor of what nobody asked for: an end of its own accord, and what follows from it."""
 
 Cause = Literal["", "request", "restart", "unhealthy", "ended"]
 """Why a process is being stopped: somebody asked, it is to be started again, its health, or it ended by itself."""
@@ -52,6 +55,8 @@ class Life(msgspec.Struct, kw_only=True):
     """Why the run is over: how it ended by itself, or why it was stopped."""
     stop_reason: str = ""
     """Why somebody wants it down."""
+    actor: str = SUPERVISOR
+    """Who asked for what is under way, or has come of it."""
     started_at: float | None = None
     """Wall clock, like ended_at."""
     started: float = 0.0

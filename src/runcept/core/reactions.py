@@ -10,7 +10,7 @@ import msgspec
 from runcept.core import events as ev
 from runcept.core.backoff import delay_before_restart, recent
 from runcept.core.effects import Effect, Kill, Record, Release, Signal, Spawn, Watch
-from runcept.core.life import Cause, Life
+from runcept.core.life import SUPERVISOR, Cause, Life
 from runcept.core.model import Health, Kind, Process, Restart, State
 from runcept.core.secrets import mask
 from runcept.units import format_duration
@@ -66,6 +66,10 @@ def _enter(life: Life, state: State, reason: str, deadline: float | None = None)
     life.state, life.reason, life.hint, life.blamed, life.deadline = state, reason, "", "", deadline
 
 
+def _record(life: Life, kind: str, message: str, **data: object) -> Record:
+    return Record(life.name, kind, message, life.actor, data)
+
+
 # ------------------------------------------------------------------------------------------------ requests
 
 
@@ -73,7 +77,7 @@ def want(life: Life, event: ev.StartRequested, context: Context) -> Effects:
     """Down, for whatever reason: let the supervisor start it."""
     if life.state is State.EXITED and context.process.kind is Kind.TASK and life.wanted and not event.rerun:
         return []
-    life.wanted, life.failures, life.restarts = True, [], 0
+    life.wanted, life.failures, life.restarts, life.actor = True, [], 0, event.actor
     _enter(life, State.STOPPED, "waits to be started")
     return []
 
@@ -95,7 +99,7 @@ def unwant(life: Life, event: ev.StopRequested, context: Context) -> Effects:
     """Up, or on its way: the supervisor allows the stop when nothing that needs it runs."""
     del context
     life.wanted = life.restarting = False
-    life.stop_reason, life.kill = event.reason, event.kill
+    life.stop_reason, life.kill, life.actor = event.reason, event.kill, event.actor
     if event.kill and life.state is State.STOPPING and life.deadline is not None:
         return _kill(life, "SIGKILL was sent")
     return []
@@ -103,8 +107,8 @@ def unwant(life: Life, event: ev.StopRequested, context: Context) -> Effects:
 
 def start_after(life: Life, event: ev.StartRequested | ev.RestartRequested, context: Context) -> Effects:
     """Stopping: whatever it is stopping for, it is to be started afterwards."""
-    del event, context
-    life.wanted, life.failures, life.restarts = True, [], 0
+    del context
+    life.wanted, life.failures, life.restarts, life.actor = True, [], 0, event.actor
     life.stopping_for = "restart"
     return []
 
@@ -116,21 +120,22 @@ def rest(life: Life, event: ev.StopRequested, context: Context) -> Effects:
     life.wanted = life.restarting = False
     if before is State.STOPPED:
         return []
+    life.actor = event.actor
     last = f"; before that: {life.reason}" if before is State.FAILED else ""
     _enter(life, State.STOPPED, event.reason + last)
-    return [Record(life.name, "stopped", life.reason)]
+    return [_record(life, "stopped", life.reason)]
 
 
 def want_again(life: Life, event: ev.RestartRequested, context: Context) -> Effects:
     """Down: a restart is a start."""
-    return want(life, ev.StartRequested(event.name, rerun=True), context)
+    return want(life, ev.StartRequested(event.name, rerun=True, actor=event.actor), context)
 
 
 def restart(life: Life, event: ev.RestartRequested, context: Context) -> Effects:
     """Up: stop it first."""
-    del event, context
+    del context
     life.wanted = life.restarting = True
-    life.kill = False
+    life.kill, life.actor = False, event.actor
     life.stop_reason = "restart requested"
     life.failures, life.restarts = [], 0
     return []
@@ -148,23 +153,25 @@ def spawn(life: Life, event: ev.StartAllowed, context: Context) -> Effects:
     life.ready = life.restarting = life.kill = life.asked = False
     life.stopping_for = ""
     _enter(life, State.STARTING, "its command is being executed")
-    return [Record(life.name, "starting", f"run {life.run}", {"run": life.run}), Spawn(life.name, life.run)]
+    return [_record(life, "starting", f"run {life.run}", run=life.run), Spawn(life.name, life.run)]
 
 
 def wait(life: Life, event: ev.Blocked, context: Context) -> Effects:
     """Something it needs is not there yet."""
     del context
+    is_new = life.state is not State.PENDING
     _enter(life, State.PENDING, event.reason)
     life.blamed = event.blamed
-    return []
+    return [_record(life, "pending", event.reason)] if is_new else []
 
 
 def fail_with_dependency(life: Life, event: ev.DependencyFailed, context: Context) -> Effects:
     """Something it needs will not be there."""
     del context
-    effects = _failed(life, event.reason)
+    life.actor = SUPERVISOR
+    _enter(life, State.FAILED, event.reason)
     life.blamed = event.blamed
-    return effects
+    return [_record(life, "failed", event.reason)]
 
 
 def stop(life: Life, event: ev.StopAllowed, context: Context) -> Effects:
@@ -177,7 +184,7 @@ def stop_waiting(life: Life, event: ev.StopAllowed, context: Context) -> Effects
     """Pending or in back-off: nothing lives."""
     del event, context
     _enter(life, State.STOPPED, life.stop_reason)
-    return [Record(life.name, "stopped", life.stop_reason)]
+    return [_record(life, "stopped", life.stop_reason)]
 
 
 # --------------------------------------------------------------------------------------------------- facts
@@ -206,7 +213,7 @@ def settled(life: Life, event: ev.DeadlineReached, context: Context) -> Effects:
 def _ready(life: Life) -> Effects:
     life.ready = True
     _enter(life, State.RUNNING, "")
-    return [Record(life.name, "ready", f"run {life.run}, pid {life.pid}", {"run": life.run, "pid": life.pid})]
+    return [_record(life, "ready", f"run {life.run}, pid {life.pid}", run=life.run, pid=life.pid)]
 
 
 def judge(life: Life, event: ev.HealthChanged, context: Context) -> Effects:
@@ -216,15 +223,21 @@ def judge(life: Life, event: ev.HealthChanged, context: Context) -> Effects:
         if life.state is State.STARTING and context.process.kind is Kind.SERVICE:
             return _ready(life)
         life.reason = "" if life.state is State.RUNNING else life.reason
-        return [Record(life.name, "healthy", event.reason)] if before is Health.UNHEALTHY else []
+        return [] if before is Health.HEALTHY else [_judged(life, "healthy", event.reason)]
     if event.health is not Health.UNHEALTHY:
         life.reason = event.reason
         return []
     life.reason = f"unhealthy: {event.reason}"
-    effects: Effects = [Record(life.name, "unhealthy", event.reason)] if before is not Health.UNHEALTHY else []
+    effects: Effects = [_judged(life, "unhealthy", event.reason)] if before is not Health.UNHEALTHY else []
     if context.process.restart.on_unhealthy and life.wanted:
+        if not life.restarting:
+            life.actor = SUPERVISOR
         effects += _begin_stop(life, "unhealthy", life.reason, context)
     return effects
+
+
+def _judged(life: Life, kind: str, reason: str) -> Record:
+    return Record(life.name, kind, reason, SUPERVISOR, {"run": life.run, "pid": life.pid})
 
 
 def _begin_stop(life: Life, cause: Cause, reason: str, context: Context) -> Effects:
@@ -235,7 +248,8 @@ def _begin_stop(life: Life, cause: Cause, reason: str, context: Context) -> Effe
     grace = format_duration(process.stop_timeout)
     sentence = f"{reason}: {process.stop_signal} was sent, SIGKILL follows after {grace}"
     _enter(life, State.STOPPING, sentence, context.now + process.stop_timeout)
-    return [] if life.pid is None else [Signal(life.name, life.run, process.stop_signal)]
+    stopping = _record(life, "stopping", sentence, run=life.run, pid=life.pid, signal=process.stop_signal)
+    return [stopping] if life.pid is None else [stopping, Signal(life.name, life.run, process.stop_signal)]
 
 
 def stop_newborn(life: Life, event: ev.Spawned, context: Context) -> Effects:
@@ -261,7 +275,8 @@ def lose_patience(life: Life, event: ev.DeadlineReached, context: Context) -> Ef
 
 def _kill(life: Life, reason: str) -> Effects:
     _enter(life, State.STOPPING, reason)
-    return [Kill(life.name, life.run)]
+    stopping = _record(life, "stopping", reason, run=life.run, pid=life.pid, signal="SIGKILL")
+    return [stopping, Kill(life.name, life.run)]
 
 
 def not_started(life: Life, event: ev.SpawnFailed, context: Context) -> Effects:
@@ -270,8 +285,9 @@ def not_started(life: Life, event: ev.SpawnFailed, context: Context) -> Effects:
     is_final = False
     if life.state is State.STARTING:
         life.stopping_for, life.exit_reason = "ended", event.reason
+        _of_its_own(life)
         is_final = event.is_final and not life.restarting and life.wanted
-    effects = [Release(life.name, life.run), *_failed(life, event.reason)] if is_final else _over(life, context)
+    effects = [_release(life), *_failed(life, event.reason)] if is_final else _over(life, context)
     if life.state in {State.FAILED, State.BACKOFF}:
         life.hint = event.hint
     return effects
@@ -279,6 +295,7 @@ def not_started(life: Life, event: ev.SpawnFailed, context: Context) -> Effects:
 
 def ended(life: Life, event: ev.Exited, context: Context) -> Effects:
     """The main process ended by itself."""
+    _of_its_own(life)
     effects = _note_exit(life, event)
     life.exit_reason = _exit_sentence(event)
     if event.out_of_memory and event.signal == "SIGKILL":
@@ -301,17 +318,16 @@ def ended_as_told(life: Life, event: ev.Exited, context: Context) -> Effects:
 def ended_at_last(life: Life, event: ev.Exited, context: Context) -> Effects:
     """It could not be killed, was given up, and has ended all the same."""
     del context
+    life.actor = SUPERVISOR
     if life.state is State.FAILED:
         life.reason = f"{life.reason}; it has ended since: {_exit_sentence(event)}"
     return _note_exit(life, event)
 
 
 def _note_exit(life: Life, event: ev.Exited) -> Effects:
+    facts = {"run": life.run, "pid": life.pid, "exit_code": event.code, "exit_signal": event.signal}
     life.pid, life.exit_code, life.exit_signal, life.ended_at = None, event.code, event.signal, event.at
-    sentence = _exit_sentence(event)
-    return [
-        Record(life.name, "exited", sentence, {"run": life.run, "exit_code": event.code, "exit_signal": event.signal})
-    ]
+    return [_record(life, "exited", _exit_sentence(event), **facts)]
 
 
 def _finish(life: Life, event: ev.Exited, context: Context) -> Effects:
@@ -330,27 +346,32 @@ def all_gone(life: Life, event: ev.Gone, context: Context) -> Effects:
     """Nothing that it left behind lives, or only what cannot be killed."""
     if event.survivors:
         life.wanted = life.restarting = False
-        return [Release(life.name, life.run), *_failed(life, f"cannot be ended: {event.survivors}")]
+        life.exit_reason = f"cannot be ended: {event.survivors}"
+        return [_release(life), *_failed(life, life.exit_reason)]
     return _over(life, context)
 
 
 def lost(life: Life, event: ev.Lost, context: Context) -> Effects:
     """The run is over and nobody saw how: begin again if it is wanted."""
     life.pid, life.exit_reason, life.restarting = None, event.reason, life.wanted
-    return _over(life, context)
+    if life.wanted:
+        life.actor = SUPERVISOR
+    return _over(life, context, "lost")
 
 
-def after_reboot(life: Life) -> None:
+def after_reboot(life: Life) -> list[Record]:
     """Correct what a reboot made untrue: nothing lives, and nobody asked for a start since."""
-    if life.is_up or life.state in {State.PENDING, State.BACKOFF}:
-        life.pid, life.health = None, Health.NONE
-        _enter(life, State.STOPPED, "the machine was restarted")
     life.wanted = life.restarting = False
+    if not (life.is_up or life.state in {State.PENDING, State.BACKOFF}):
+        return []
+    life.pid, life.health, life.actor = None, Health.NONE, SUPERVISOR
+    _enter(life, State.STOPPED, "the machine was restarted")
+    return [_record(life, "stopped", life.reason)]
 
 
 def taken_in(life: Life, event: ev.Spawned, context: Context) -> None:
     """It lives, and nothing was stored of it: it was wanted, and it may have been ready."""
-    life.run, life.pid, life.wanted, life.ports = event.run, event.pid, True, event.ports
+    life.run, life.pid, life.wanted, life.ports, life.actor = event.run, event.pid, True, event.ports, SUPERVISOR
     life.started, life.started_at, life.ended_at = context.now, event.at, None
     life.health = Health.NONE if context.process.health_check is None else Health.UNKNOWN
     if context.process.kind is Kind.TASK:
@@ -363,35 +384,45 @@ def taken_in(life: Life, event: ev.Spawned, context: Context) -> None:
 # ------------------------------------------------------------------------------------- after a run is over
 
 
-def _over(life: Life, context: Context) -> Effects:
+def _of_its_own(life: Life) -> None:
+    """What happens to it now nobody asked for, unless somebody wanted it to end anyway."""
+    if life.wanted and not life.restarting:
+        life.actor = SUPERVISOR
+
+
+def _release(life: Life) -> Release:
+    return Release(life.name, life.run, life.exit_reason)
+
+
+def _over(life: Life, context: Context, cause_of_restart: str = "request") -> Effects:
     """Nothing of the run lives any more: decide what comes next."""
     cause = "restart" if life.restarting else life.stopping_for
     life.restarting, life.stopping_for, life.health = False, "", Health.NONE
-    effects: Effects = [Release(life.name, life.run)]
+    effects: Effects = [_release(life)]
     if not life.wanted:
         _enter(life, State.STOPPED, life.stop_reason or life.exit_reason)
-        return [*effects, Record(life.name, "stopped", life.reason)]
+        return [*effects, _record(life, "stopped", life.reason, run=life.run)]
     if cause == "restart":
         _enter(life, State.STOPPED, "is being restarted")
-        return [*effects, Record(life.name, "restarting", life.exit_reason)]
+        return [*effects, _record(life, "restarting", life.exit_reason, run=life.run, cause=cause_of_restart)]
     if cause == "unhealthy":
-        return effects + _crashed(life, life.exit_reason, context)
+        return effects + _crashed(life, "unhealthy", context)
     if life.exit_code is not None and life.exit_code in context.process.success_exit_codes:
         if context.process.restart.when is Restart.ALWAYS:
-            return effects + _try_again(life, life.exit_reason, context)
+            return effects + _try_again(life, "exit", context)
         _enter(life, State.EXITED, life.exit_reason)
         return effects
-    return effects + _crashed(life, life.exit_reason, context)
+    return effects + _crashed(life, "start" if life.started_at is None else "crash", context)
 
 
-def _crashed(life: Life, reason: str, context: Context) -> Effects:
+def _crashed(life: Life, cause: str, context: Context) -> Effects:
     if context.process.restart.when is Restart.NO:
-        return _failed(life, reason)
-    return _try_again(life, reason, context)
+        return _failed(life, life.exit_reason)
+    return _try_again(life, cause, context)
 
 
-def _try_again(life: Life, reason: str, context: Context) -> Effects:
-    policy = context.process.restart
+def _try_again(life: Life, cause: str, context: Context) -> Effects:
+    reason, policy = life.exit_reason, context.process.restart
     life.failures = [*recent(life.failures, policy, context.now), context.now]
     delay = delay_before_restart(life.failures, policy, context.jitter)
     if delay is None:
@@ -399,12 +430,13 @@ def _try_again(life: Life, reason: str, context: Context) -> Effects:
         return _failed(life, f"{reason} (gave up: restarted {policy.max_restarts} times within {window})")
     sentence = f"{reason}; restart {len(life.failures)} of {policy.max_restarts} after {format_duration(delay)}"
     _enter(life, State.BACKOFF, sentence, context.now + delay)
-    return [Record(life.name, "restarting", sentence, {"delay_seconds": round(delay, 3)})]
+    return [_record(life, "restarting", sentence, run=life.run, cause=cause, delay_seconds=round(delay, 3))]
 
 
 def _failed(life: Life, reason: str) -> Effects:
     _enter(life, State.FAILED, reason)
-    return [Record(life.name, "failed", reason, {"exit_code": life.exit_code, "exit_signal": life.exit_signal})]
+    facts = {"run": life.run, "exit_code": life.exit_code, "exit_signal": life.exit_signal}
+    return [_record(life, "failed", reason, **facts)]
 
 
 def wake(life: Life, event: ev.DeadlineReached, context: Context) -> Effects:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 
 from runcept.core import events as ev
 from runcept.core.effects import Effect
-from runcept.core.life import Life
+from runcept.core.life import SUPERVISOR, Life
 from runcept.core.lifecycle import step
 from runcept.core.model import Condition, Dependency, Health, Kind, Project, State
 from runcept.core.plan import Plan
@@ -38,15 +38,18 @@ class Supervisor:
 
     # ---------------------------------------------------------------------------------------- requests
 
-    def start(self, names: Iterable[str], now: float, *, rerun: bool = False) -> list[Effect]:
+    def start(self, names: Iterable[str], now: float, *, rerun: bool = False, actor: str = SUPERVISOR) -> list[Effect]:
         """Somebody wants these to run; what they need comes along. `rerun`: tasks that have ended as well."""
         named = set(names)
         wanted = self.plan.with_dependencies(named)
-        return self._all([ev.StartRequested(name, rerun and name in named) for name in wanted], now)
+        return self._all([ev.StartRequested(name, rerun and name in named, actor) for name in wanted], now)
 
-    def stop(self, names: Iterable[str], reason: str, now: float, *, kill: bool = False) -> list[Effect]:
+    def stop(
+        self, names: Iterable[str], reason: str, now: float, *, kill: bool = False, actor: str = SUPERVISOR
+    ) -> list[Effect]:
         """Somebody wants these down; what needs them goes down first. `kill`: without their grace."""
-        return self._all([ev.StopRequested(name, reason, kill) for name in self.plan.with_dependents(names)], now)
+        stopped = self.plan.with_dependents(names)
+        return self._all([ev.StopRequested(name, reason, kill, actor) for name in stopped], now)
 
     def with_running_dependents(self, names: Iterable[str]) -> list[str]:
         """The names, and of what depends on them what is wanted now."""
@@ -54,12 +57,12 @@ class Supervisor:
         wanted = {name for name in self.plan.with_dependents(chosen) if self.lives[name].wanted}
         return self.plan.sort(chosen | wanted)
 
-    def restart(self, names: Iterable[str], now: float) -> list[Effect]:
+    def restart(self, names: Iterable[str], now: float, *, actor: str = SUPERVISOR) -> list[Effect]:
         """Somebody wants these down and up again, with their dependencies up; those in order of each other."""
         chosen = self.plan.sort(names)
         needed = [name for name in self.plan.with_dependencies(chosen) if name not in chosen]
-        requests: list[ev.Event] = [ev.StartRequested(name) for name in needed]
-        return self._all([*requests, *(ev.RestartRequested(name) for name in chosen)], now)
+        requests: list[ev.Event] = [ev.StartRequested(name, actor=actor) for name in needed]
+        return self._all([*requests, *(ev.RestartRequested(name, actor) for name in chosen)], now)
 
     # ---------------------------------------------------------------------------------- facts and time
 

@@ -14,6 +14,7 @@ __all__ = [
     "EnvironmentView",
     "Health",
     "ProcessView",
+    "RunView",
     "State",
     "Usage",
     "count",
@@ -55,6 +56,24 @@ class ProcessView(msgspec.Struct, frozen=True):
     """What else a user should know, though it runs: why its output is not in the log yet."""
     tree: list[Descendant] | msgspec.UnsetType = msgspec.UNSET
     """All that lives of it, parents first; only where it was asked for."""
+    runs: list[RunView] | msgspec.UnsetType = msgspec.UNSET
+    """Its last runs, newest first; only where they were asked for."""
+
+
+class RunView(msgspec.Struct, frozen=True):
+    """One run of a process."""
+
+    run: int
+    pid: int | None
+    started_at: str | None
+    """Null where it could not be started."""
+    ended_at: str | None
+    """Null while it lives, and where nobody saw it end."""
+    duration_seconds: float | None
+    exit_code: int | None
+    exit_signal: str | None
+    reason: str | None
+    """Why it is over: how it ended by itself, or why it was stopped. Null while it lives."""
 
 
 class Descendant(msgspec.Struct, frozen=True):

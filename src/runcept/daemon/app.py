@@ -22,6 +22,7 @@ from runcept.daemon.engine import Engine
 from runcept.daemon.handlers import Handlers
 from runcept.daemon.performer import SystemPerformer
 from runcept.daemon.recovery import Recovery
+from runcept.daemon.retention import Retention
 from runcept.daemon.server import bind, serve
 from runcept.database.connection import Storage
 from runcept.database.queries import Database
@@ -94,6 +95,7 @@ class Daemon:
         loop.add_signal_handler(signal.SIGHUP, self._listen_anew)
         self._server = self._tasks.create_task(serve(self._listener, self._handlers, self._spawn_task))
         self._tasks.create_task(self._keep_home())
+        self._spawn_task(Retention(self._engine, self._database).run())
         await self._handlers.stopping.wait()
         if self._lock.is_in_place():  # else it is another daemon's
             with suppress(FileNotFoundError):

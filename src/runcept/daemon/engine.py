@@ -11,9 +11,9 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import Any, Protocol
 
-from runcept.core.effects import Effect, Record, Spawn
+from runcept.core.effects import Effect, Record, Release, Spawn
 from runcept.core.events import Event
 from runcept.core.life import Life
 from runcept.core.model import Project
@@ -57,6 +57,11 @@ class Engine:
         self._listeners: list[Callable[[StoredEvent], None]] = []
         self._deadlines: dict[str, float] = {}
         """By path: when an environment has something to do."""
+
+    @property
+    def database(self) -> Database:
+        """What is kept, for those that look at it."""
+        return self._database
 
     # -------------------------------------------------------------------------------------- environments
 
@@ -144,36 +149,46 @@ class Engine:
 
     def start(self, environment: Environment, names: Iterable[str], actor: str, *, rerun: bool = False) -> None:
         """Somebody wants these to run."""
-        self._settle(environment, environment.supervisor.start(names, self.now(), rerun=rerun), actor)
+        self._settle(environment, environment.supervisor.start(names, self.now(), rerun=rerun, actor=actor))
 
     def stop(
         self, environment: Environment, names: Iterable[str], actor: str, reason: str, *, kill: bool = False
     ) -> None:
         """Somebody wants these down."""
-        self._settle(environment, environment.supervisor.stop(names, reason, self.now(), kill=kill), actor)
+        effects = environment.supervisor.stop(names, reason, self.now(), kill=kill, actor=actor)
+        self._settle(environment, effects)
 
     def restart(self, environment: Environment, names: Iterable[str], actor: str) -> None:
         """Somebody wants these down and up again."""
-        self._settle(environment, environment.supervisor.restart(names, self.now()), actor)
+        self._settle(environment, environment.supervisor.restart(names, self.now(), actor=actor))
 
     def resume(self, environment: Environment) -> None:
         """Go on where an earlier daemon was."""
-        self._settle(environment, environment.supervisor.resume(self.now()), "supervisor")
+        self._settle(environment, environment.supervisor.resume(self.now()))
 
     def post(self, environment: Environment, event: Event) -> None:
         """A fact has become known."""
         if event.name in environment.lives:
-            self._settle(environment, environment.handle(event, self.now()), "supervisor")
+            self._settle(environment, environment.handle(event, self.now()))
 
     def probed(self, environment: Environment, name: str, run: int, *, ok: bool, detail: str) -> None:
         """A health check was answered, by a probe or by a line of output."""
         answer = environment.health.probed(name, run, ok=ok, detail=detail, now=self.now())
-        self._settle(environment, environment.answered(answer, self.now()), "supervisor")
+        self._settle(environment, environment.answered(answer, self.now()))
 
-    def record(self, kind: str, message: str, actor: str, environment: Environment | None = None) -> None:
-        """A line of the history that is about no single process."""
+    def record(
+        self,
+        kind: str,
+        message: str,
+        actor: str,
+        environment: Environment | None = None,
+        *,
+        process: str | None = None,
+        data: dict[str, Any] | None = None,
+    ) -> None:
+        """A line of the history that the core does not know of; without an environment, about the daemon itself."""
         path = None if environment is None else environment.path
-        event = StoredEvent(time.time(), path, None, kind, message, actor, {})
+        event = StoredEvent(time.time(), path, process, kind, message, actor, data or {})
         with self._database.transaction():
             self._database.add_events([event])
         self._publish([event])
@@ -194,9 +209,10 @@ class Engine:
         """Monotonic seconds; the same clock in every process of this boot (clock_gettime(2), CLOCK_MONOTONIC)."""
         return time.monotonic()
 
-    def _settle(self, environment: Environment, effects: list[Effect], actor: str) -> None:
+    def _settle(self, environment: Environment, effects: list[Effect]) -> None:
         spawns = [(self.performer.prepare(environment, e), e) for e in effects if isinstance(e, Spawn)]
-        events = [self._event(environment, effect, actor) for effect in effects if isinstance(effect, Record)]
+        events = [self._event(environment, effect) for effect in effects if isinstance(effect, Record)]
+        over = [effect for effect in effects if isinstance(effect, Release)]
         changed = environment.supervisor.take_changed()
         if changed or events or spawns:
             with self._database.transaction():
@@ -204,6 +220,8 @@ class Engine:
                 self._database.add_events(events)
                 for key, spawn in spawns:
                     self._database.begin_run(key, environment.path, spawn.name, spawn.run)
+                for run in over:
+                    self._database.explain_run(environment.path, run.name, run.run, run.reason)
         for effect in effects:
             if not isinstance(effect, Record):
                 self.performer.perform(environment, effect)
@@ -219,9 +237,9 @@ class Engine:
         self._database.save_lives(environment.path, environment.supervisor.take_changed())
 
     @staticmethod
-    def _event(environment: Environment, record: Record, actor: str) -> StoredEvent:
+    def _event(environment: Environment, record: Record) -> StoredEvent:
         return StoredEvent(
-            time.time(), environment.path, record.name, record.kind, record.message, actor, dict(record.data)
+            time.time(), environment.path, record.name, record.kind, record.message, record.actor, dict(record.data)
         )
 
     # ------------------------------------------------------------------------------------------- time
@@ -255,7 +273,7 @@ class Engine:
         for path in [path for path, deadline in self._deadlines.items() if deadline <= now]:
             environment = self.environments[path]
             effects, probes = environment.tick(now)
-            self._settle(environment, effects, "supervisor")
+            self._settle(environment, effects)
             for due in probes:
                 self.performer.probe(environment, due)
             if idle := environment.idle(now):

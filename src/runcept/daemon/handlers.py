@@ -12,6 +12,7 @@ from runcept.api import messages as m
 from runcept.core.model import State
 from runcept.daemon.engine import Engine
 from runcept.daemon.environment import Environment
+from runcept.daemon.history import History
 from runcept.daemon.inquiries import Inquiries, Notify, is_down
 from runcept.daemon.performer import SystemPerformer
 from runcept.errors import DaemonStopping, LogNotRemovable
@@ -51,6 +52,7 @@ class Handlers:
         self._home = home
         self._engine = engine
         self._inquiries = Inquiries(home, engine, performer)
+        self._history = History(engine, self._inquiries)
         self._performer = performer
         self._started = engine.now()
         self.stopping = asyncio.Event()
@@ -68,6 +70,7 @@ class Handlers:
             "watch": self._inquiries.watch,
             "status": self._inquiries.status,
             "list": self._inquiries.list_processes,
+            "events": self._history.events,
             "clear_logs": self.clear_logs,
             "environments": self._inquiries.environments,
             "forget": self.forget,
@@ -141,12 +144,9 @@ class Handlers:
     async def deactivate(self, params: m.Deactivate, notify: Notify) -> m.Outcome:
         """Stop everything."""
         environment = self._known(params.environment)
-        was_active = environment.is_active
-        names = list(environment.lives)
-        outcome = await self._stopped_outcome(environment, names, params, notify, kill=params.kill)
-        if was_active:
+        if environment.is_active:
             self._engine.record("deactivated", f"deactivated {environment.project.name}", params.actor, environment)
-        return outcome
+        return await self._stopped_outcome(environment, list(environment.lives), params, notify, kill=params.kill)
 
     async def _stopped_outcome(
         self, environment: Environment, names: list[str], params: m.Waiting, notify: Notify, *, kill: bool = False

@@ -18,10 +18,11 @@ from runcept.core.explain import causes, what_next
 from runcept.core.life import Life
 from runcept.core.model import State
 from runcept.core.secrets import mask
-from runcept.core.views import Descendant, EnvironmentView, ProcessView, Usage, environment_view, process_view
+from runcept.core.views import Descendant, EnvironmentView, ProcessView, RunView, Usage, environment_view, process_view
 from runcept.daemon.engine import Engine
 from runcept.daemon.environment import Environment
 from runcept.daemon.performer import SystemPerformer
+from runcept.database.queries import RunRecord
 from runcept.errors import (
     ConfigUnreadable,
     EnvironmentNotFound,
@@ -33,6 +34,7 @@ from runcept.errors import (
 from runcept.logs.reader import read
 from runcept.paths import PROJECT_FILE, log_path
 from runcept.process import usage as resources
+from runcept.units import instant
 
 __all__ = ["Inquiries", "Notify", "is_down", "last_run", "load_environment"]
 
@@ -88,6 +90,12 @@ def last_run(path: str, reach: int | None = None) -> int:
     return max((line.run or 0 for line in lines), default=0)
 
 
+def _duration(run: RunRecord) -> float | None:
+    if run.started_at is None or run.ended_at is None:
+        return None
+    return round(max(0.0, run.ended_at - run.started_at), 3)  # the clock may have been put back
+
+
 class Inquiries:
     """The operations that only look, by the names of the table, and the views that all answers are made of."""
 
@@ -96,6 +104,23 @@ class Inquiries:
         self._engine = engine
         self._performer = performer
         self._sampler: resources.Sampler[int] = resources.Sampler()
+
+    def _runs(self, view: ProcessView, limit: int) -> list[RunView]:
+        """The last runs of a process, newest first."""
+        found = self._engine.database.last_runs(view.environment, view.name, limit)
+        return [
+            RunView(
+                run=each.run,
+                pid=each.pid,
+                started_at=None if each.started_at is None else instant(each.started_at),
+                ended_at=None if each.ended_at is None else instant(each.ended_at),
+                duration_seconds=_duration(each) if each.run != view.run or view.pid is None else view.uptime_seconds,
+                exit_code=each.exit_code,
+                exit_signal=each.exit_signal,
+                reason=each.reason,
+            )
+            for each in found
+        ]
 
     async def status(self, params: m.Status, notify: Notify) -> EnvironmentView:
         """One environment in full."""
@@ -107,6 +132,10 @@ class Inquiries:
             processes = view.processes or []
             trees = [msgspec.structs.replace(each, tree=await self._tree(environment, each)) for each in processes]
             view = msgspec.structs.replace(view, processes=trees)
+        if params.runs:
+            processes = view.processes or []
+            told = [msgspec.structs.replace(each, runs=self._runs(each, params.runs)) for each in processes]
+            view = msgspec.structs.replace(view, processes=told)
         return msgspec.structs.replace(view, warnings=self._engine.warnings())
 
     async def _tree(self, environment: Environment, view: ProcessView) -> list[Descendant]:

@@ -18,7 +18,7 @@ import msgspec
 
 from runcept.core import effects as fx
 from runcept.core import events as ev
-from runcept.core.life import Life
+from runcept.core.life import SUPERVISOR, Life
 from runcept.core.model import State
 from runcept.core.reactions import Context, after_reboot, taken_in
 from runcept.daemon.capture import Note
@@ -78,16 +78,19 @@ class Recovery:
     def _restore(self) -> None:
         """What was stored; where the machine was restarted since, what is true now, which is stored at once."""
         rebooted = self._database.last_boot() not in {None, boot_id()}
+        told: list[tuple[Environment, fx.Record]] = []
         with self._database.transaction():
             self._database.save_boot(boot_id())
             for stored in self._database.environments():
                 environment = self._engine.restore(stored)
                 for life in environment.lives.values():
                     if rebooted:
-                        after_reboot(life)
+                        told += [(environment, record) for record in after_reboot(life)]
                     environment.watch_health(life, self._engine.now())  # before output that makes ready is moved
                 if rebooted:
                     self._database.save_lives(environment.path, environment.lives.values())
+        for environment, record in told:
+            self._engine.record(record.kind, record.message, record.actor, environment, process=record.name)
 
     @staticmethod
     async def guarded(key: str, work: Awaitable[None]) -> None:
@@ -121,6 +124,8 @@ class Recovery:
             self._identify(run, None)
         if not await self._is_held(run, life):
             await self._lose(run, life)
+        elif run not in self._ended and not run.is_cut_off:
+            self._record_adoption(run)
         if run.released.is_set():  # its end was told while it was being adopted
             await self._performer.drop(run.key)
 
@@ -154,7 +159,7 @@ class Recovery:
         if not await self._is_held(run, life):
             await self._lose(run, life)
         elif run not in self._ended:
-            self._engine.record("adopted", f"{run.name}: pid {run.pid}", "supervisor", environment)
+            self._record_adoption(run)
         self._redo(run, life)
 
     async def _tell_end(self, run: Run, life: Life, entry: HeldRun | None) -> None:
@@ -338,7 +343,13 @@ class Recovery:
             self._database.spawned_run(key, entry.pid, entry.start_time, boot_id(), at)
             self._database.save_lives(path, [life])
         self._performer.runs.know(run)
-        await self._is_held(run, life)
+        if await self._is_held(run, life) and run not in self._ended:
+            self._record_adoption(run)
+
+    def _record_adoption(self, run: Run) -> None:
+        facts = {"run": run.number, "pid": run.pid}
+        message = f"run {run.number}, pid {run.pid}"
+        self._engine.record("adopted", message, SUPERVISOR, run.environment, process=run.name, data=facts)
 
     async def _take_up(self, key: str) -> None:
         """A run that only its directory knows: database and keeper were lost. What it wrote is logged, if it can be."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -15,17 +15,13 @@ from runcept.core.life import Life
 from runcept.core.model import Project
 from runcept.database.connection import LOCK_PATIENCE_SECONDS, Storage
 
-__all__ = ["Database", "StoredEnvironment", "StoredEvent", "StoredRun"]
+__all__ = ["Database", "EventRow", "RunRecord", "StoredEnvironment", "StoredEvent", "StoredRun"]
 
 _log = logging.getLogger(__name__)
 _encode = msgspec.json.encode
 _UNKEPT_MAX = 20_000
 _RUNS_MAX = 100
 """Runs of a process that are remembered after their release."""
-_EVENTS_MAX = 10_000
-"""Events of an environment that are kept; those of none have a history of their own."""
-_EVENTS_BETWEEN = 1_000
-"""So many more are added before the oldest are dropped again: it costs a millisecond."""
 
 
 class StoredEnvironment(msgspec.Struct, frozen=True):
@@ -56,6 +52,18 @@ class StoredRun(msgspec.Struct, frozen=True):
     """Seconds since the epoch."""
 
 
+class RunRecord(msgspec.Struct, frozen=True):
+    """One run of a process, over or not; instants are seconds since the epoch."""
+
+    run: int
+    pid: int | None
+    started_at: float | None
+    ended_at: float | None
+    exit_code: int | None
+    exit_signal: str | None
+    reason: str | None
+
+
 class StoredEvent(msgspec.Struct, frozen=True):
     """One line of the history."""
 
@@ -66,6 +74,13 @@ class StoredEvent(msgspec.Struct, frozen=True):
     message: str
     actor: str
     data: dict[str, Any]
+
+
+class EventRow(NamedTuple):
+    """An event and its id, by which it is told from all others, and which grows."""
+
+    id: int
+    event: StoredEvent
 
 
 @contextmanager
@@ -86,8 +101,6 @@ class Database:
         """Statements and their rows, for the end of the transaction."""
         self._unkept: deque[tuple[str, Sequence[Sequence[object]]]] = deque(maxlen=_UNKEPT_MAX)
         """Those of transactions that could not be kept: they come before those of the next one that can."""
-        self._unpruned: dict[str | None, int] = {}
-        """By environment: the events added since its oldest were dropped; without, that was not by this daemon."""
         self._trouble: str | None = None
         for sentence in storage.set_aside:
             _log.error("%s", sentence)
@@ -253,6 +266,22 @@ class Database:
             "UPDATE runs SET exit_code = ?, exit_signal = ?, ended_at = ? WHERE key = ?", (code, signal, at, key)
         )
 
+    def explain_run(self, environment: str, process: str, run: int, reason: str) -> None:
+        """Keep why it is over."""
+        self._write(
+            "UPDATE runs SET reason = ? WHERE environment = ? AND process = ? AND run = ?",
+            (reason, environment, process, run),
+        )
+
+    def last_runs(self, environment: str, process: str, limit: int) -> list[RunRecord]:
+        """The newest `limit` runs of a process, newest first."""
+        rows = self._connection.execute(
+            "SELECT run, pid, started_at, ended_at, exit_code, exit_signal, reason FROM runs"
+            " WHERE environment = ? AND process = ? ORDER BY run DESC LIMIT ?",
+            (environment, process, limit),
+        )
+        return [RunRecord(*row) for row in rows]
+
     def release_run(self, key: str) -> None:
         """Keep that its output is in the log and its directory is gone; forget what was long ago."""
         self._write("UPDATE runs SET released = 1 WHERE key = ?", (key,))
@@ -277,21 +306,12 @@ class Database:
     # ----------------------------------------------------------------------------------------- history
 
     def add_events(self, events: Iterable[StoredEvent]) -> None:
-        """Append to the history, whose oldest are dropped now and then."""
+        """Append to the history."""
         rows = [(e.at, e.environment, e.process, e.kind, e.message, e.actor, _encode(e.data)) for e in events]
         self._write(
             "INSERT INTO events (at, environment, process, kind, message, actor, data) VALUES (?, ?, ?, ?, ?, ?, ?)",
             *rows,
         )
-        for environment, added in Counter(row[1] for row in rows).items():
-            unpruned = self._unpruned.get(environment, _EVENTS_BETWEEN) + added
-            self._unpruned[environment] = 0 if unpruned > _EVENTS_BETWEEN else unpruned
-            if unpruned > _EVENTS_BETWEEN:
-                self._write(
-                    "DELETE FROM events WHERE environment IS ?1 AND id <="
-                    " (SELECT id FROM events WHERE environment IS ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
-                    (environment, _EVENTS_MAX),
-                )
 
     def events(self, environment: str | None = None, limit: int = 100) -> list[StoredEvent]:
         """The newest `limit` events, oldest of them first; of one environment, or of all."""
@@ -304,6 +324,85 @@ class Database:
             StoredEvent(at, path, process, kind, message, actor, msgspec.json.decode(data))
             for at, path, process, kind, message, actor, data in reversed(rows)
         ]
+
+    def newest_event(self) -> int:
+        """The id of the last event; 0 where there is none."""
+        (newest,) = self._connection.execute("SELECT max(id) FROM events").fetchone()
+        return int(newest or 0)
+
+    def events_after(self, after: int, limit: int, environment: str | None, *, daemon: bool) -> list[EventRow]:
+        """The first `limit` events with a greater id; of an environment, of the daemon itself as well, or of all."""
+        return self._event_rows("id > :edge", "id", after, limit, environment, daemon=daemon)
+
+    def events_before(self, before: int, limit: int, environment: str | None, *, daemon: bool) -> list[EventRow]:
+        """The last `limit` events with a smaller id, the newest first; whose they are as in `events_after`."""
+        return self._event_rows("id < :edge", "id DESC", before, limit, environment, daemon=daemon)
+
+    def _event_rows(
+        self, beyond: str, order: str, edge: int, limit: int, environment: str | None, *, daemon: bool
+    ) -> list[EventRow]:
+        """Each part is in the order of its index, so that none is longer in coming than its `limit` rows."""
+        columns = "id, at, environment, process, kind, message, actor, data"
+        parts = ["environment = :environment", *(["environment IS NULL"] if daemon else [])]
+        wholes = " UNION ALL ".join(
+            f"SELECT * FROM (SELECT {columns} FROM events WHERE {part} AND {beyond} ORDER BY {order} LIMIT :limit)"  # noqa: S608  all of it is written here
+            for part in (["1"] if environment is None else parts)
+        )
+        rows = self._connection.execute(
+            f"{wholes} ORDER BY {order} LIMIT :limit",
+            {"environment": environment, "edge": edge, "limit": limit},
+        )
+        return [
+            EventRow(row, StoredEvent(at, path, process, kind, message, actor, msgspec.json.decode(data)))
+            for row, at, path, process, kind, message, actor, data in rows
+        ]
+
+    def processes_in_history(self, environment: str) -> list[str]:
+        """The names that its events have, those of processes that it has no more as well."""
+        rows = self._connection.execute(
+            "SELECT DISTINCT process FROM events WHERE environment = ? AND process IS NOT NULL", (environment,)
+        )
+        return [str(name) for (name,) in rows]
+
+    def next_history(self, after: str) -> str | None:
+        """The environment behind this one, by path, that has events, known or forgotten; None: it was the last."""
+        row = self._connection.execute(
+            "SELECT environment FROM events WHERE environment > ? ORDER BY environment LIMIT 1", (after,)
+        ).fetchone()
+        return None if row is None else str(row[0])
+
+    def prune_events(self, environment: str | None, keep: int, before: float, limit: int) -> int:
+        """Drop, of the `limit` oldest events of an environment or of the daemon itself, what is too much. How many.
+
+        That is what is beyond the newest `keep`, and what is older than `before` (seconds since the epoch).
+        """
+        if self._unkept:  # what is dropped now could not be
+            return 0
+        edge = self._connection.execute(
+            "SELECT id FROM events WHERE environment IS ? ORDER BY id DESC LIMIT 1 OFFSET ?", (environment, keep)
+        ).fetchone()
+        oldest = self._connection.execute(
+            "SELECT id, at FROM events WHERE environment IS ? ORDER BY id LIMIT ?", (environment, limit)
+        )
+        dropped = [(row,) for row, at in oldest if at < before or (edge is not None and row <= edge[0])]
+        if dropped:
+            with self.transaction():
+                self._write("DELETE FROM events WHERE id = ?", *dropped)
+        return len(dropped)
+
+    def prune_runs(self, before: float, limit: int) -> int:
+        """Drop at most `limit` runs of forgotten environments that ended earlier (seconds since the epoch)."""
+        if self._unkept:
+            return 0
+        found = self._connection.execute(
+            "SELECT key FROM runs WHERE released AND ended_at < ?"
+            " AND environment NOT IN (SELECT path FROM environments) LIMIT ?",
+            (before, limit),
+        ).fetchall()
+        if found:
+            with self.transaction():
+                self._write("DELETE FROM runs WHERE key = ?", *found)
+        return len(found)
 
     # -------------------------------------------------------------------------------------------- boot
 

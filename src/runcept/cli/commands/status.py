@@ -16,6 +16,9 @@ from runcept.errors import ProcessNotFound, UsageError
 
 __all__ = ["list_processes", "ps", "status"]
 
+_RUNS = 5
+"""Of a process in full."""
+
 
 @command("status")
 @path_and_names_argument
@@ -28,7 +31,8 @@ def status(invocation: Invocation, names: Sequence[str]) -> None:
     if len(target.names) > 1:
         raise UsageError("status shows one process at a time", hint="Without a name it shows them all.")
     in_full = bool(target.names) or invocation.options.verbose
-    view: EnvironmentView = invocation.call("status", Status(environment=target.environment, tree=in_full))
+    params = Status(environment=target.environment, tree=in_full, runs=_RUNS if in_full else 0)
+    view: EnvironmentView = invocation.call("status", params)
     if target.names:
         _one(invocation, view, target.names[0])
     elif invocation.options.json:
