@@ -100,7 +100,8 @@ def stage(tmp_path: Path) -> Path:
 
 def run(shell: str, command: str, stage: Path) -> tuple[int, str, int, str]:
     """The pid that was started, and what the command printed on both outputs, with its exit status."""
-    prefix = [shell, "sh", "-c"] if shell == "busybox" else [shell, "-c"]
+    # zsh refuses a pattern that no file matches, where others leave it as it is.
+    prefix = {"busybox": [shell, "sh", "-c"], "zsh": [shell, "-o", "nonomatch", "-c"]}.get(shell, [shell, "-c"])
     environ = {"PATH": f"{stage}:{os.environ['PATH']}", "HOME": str(stage), "SHOW": "./show"}
     with subprocess.Popen(
         [*prefix, command], cwd=stage, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
