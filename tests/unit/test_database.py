@@ -11,11 +11,12 @@ import msgspec
 import pytest
 from tests.support import wait_until
 
+from runcept.core.history import Choice
 from runcept.core.life import Life
 from runcept.core.model import Process, Project, State
 from runcept.database.connection import Storage
 from runcept.database.migrations import newest_version
-from runcept.database.queries import Database, EventRow, RunRecord, StoredEvent, StoredRun
+from runcept.database.queries import Database, EventsAsked, EventScan, RunRecord, StoredEvent, StoredRun
 
 PROJECT = Project(path="/p", name="p", processes=(Process(name="web", command="x", argv=("x",), working_dir="/p"),))
 
@@ -140,14 +141,16 @@ def test_events_are_read_from_where_one_is(database: Database) -> None:
         for n in range(6):
             database.add_events([StoredEvent(0.0, ("/a", "/b", None)[n % 3], None, "ready", str(n), "cli", {})])
 
-    def said(rows: list[EventRow]) -> str:
-        return "".join(row.event.message for row in rows)
+    def said(scan: EventScan) -> tuple[str, int | None]:
+        return "".join(row.event.message for row in scan.rows), scan.last
 
-    assert said(database.events_before(7, 10, "/a", daemon=False)) == "30"
-    assert said(database.events_before(7, 3, "/a", daemon=True)) == "532"
-    assert said(database.events_before(5, 10, None, daemon=True)) == "3210"
-    assert said(database.events_after(1, 2, None, daemon=True)) == "12"
-    assert said(database.events_after(1, 10, "/a", daemon=True)) == "235"
+    alone, everything = EventsAsked("/a", daemon=False), EventsAsked(None)
+    assert said(database.events_before(7, 10, alone)) == ("30", None)
+    assert said(database.events_before(7, 3, EventsAsked("/a"))) == ("532", 3)
+    assert said(database.events_before(5, 10, everything)) == ("3210", None)
+    assert said(database.events_after(1, 2, everything)) == ("12", 3)
+    assert said(database.events_after(1, 10, EventsAsked("/a"))) == ("235", None)
+    assert said(database.events_after(0, 6, everything._replace(choice=Choice(since=1.0)))) == ("", 6)
     assert database.newest_event() == 6
     assert (database.next_history(""), database.next_history("/a"), database.next_history("/b")) == ("/a", "/b", None)
 

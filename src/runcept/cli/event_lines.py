@@ -7,7 +7,7 @@ on below itself; a pipe gets one line an event, with `-` where there is nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from textwrap import wrap
 from typing import NamedTuple
 
@@ -65,10 +65,12 @@ class EventPainter:
         self._label = label
         self._rooms = {"environment": 0, "process": 0}
 
-    def make_room(self, events: list[Event]) -> None:
+    def make_room(self, events: Sequence[Event], processes: Sequence[str]) -> None:
         """Widen the columns for these, before the first of them is shown."""
         for event in events:
             self._cells(event)
+        for process in processes:
+            self._padded("process", process)
 
     def text(self, event: Event) -> str:
         """One event: one line, or several on a terminal."""

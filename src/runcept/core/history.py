@@ -45,9 +45,10 @@ class Choice(msgspec.Struct, frozen=True):
         """Whether an event is one of them."""
         if self.kinds and kind not in self.kinds:
             return False
-        if self.since is not None and at < self.since:
+        shown = round(at, 6)  # who asks for an instant has seen it in microseconds
+        if self.since is not None and shown < self.since:
             return False
-        if self.until is not None and at > self.until:
+        if self.until is not None and shown > self.until:
             return False
         return not self.processes or (
             process is not None and any(fnmatchcase(process, pattern) for pattern in self.processes)

@@ -17,60 +17,50 @@ from runcept.api import messages as m
 from runcept.core.history import Choice
 from runcept.daemon.engine import Engine
 from runcept.daemon.inquiries import Inquiries, Notify
-from runcept.database.queries import Database, EventRow
+from runcept.database.queries import Database, EventRow, EventsAsked
 from runcept.errors import ProcessNotFound
 from runcept.logs.when import parse_when
 from runcept.units import instant
 
 __all__ = ["History"]
 
-_STEP_ROWS = 1000
+_STEP_ROWS = 500
 _PAGE_BYTES = 4 << 20
 """Of messages and data; an answer is a quarter of what a line may have, at most."""
 
 
-class _Asked:
-    """What somebody asks for, and where it is: `environment` as for the database."""
+class _Reading:
+    """What somebody asks for, and where it is; `now` in seconds since the epoch."""
 
-    def __init__(self, database: Database, environment: str | None, params: m.Events) -> None:
-        now = time.time()
-        self._database = database
-        self._environment = environment
-        self._daemon = params.daemon
-        self._lines = params.lines
+    def __init__(self, database: Database, environment: str | None, params: m.Events, now: float) -> None:
         since, until = (None if text is None else parse_when(text, now) for text in (params.since, params.until))
-        self._choice = Choice(params.processes, params.kinds, since, until)
+        self._database = database
+        self._lines = params.lines
+        self._asked = EventsAsked(environment, params.daemon, Choice(params.processes, params.kinds, since, until))
 
     async def last(self, before: int | None) -> m.EventList:
         """The newest that are older than the event `before`."""
         cursor = self._database.newest_event()
         page = _Page(self._lines)
-        edge = cursor + 1 if before is None else before
-        while not page.is_full:
-            rows = self._database.events_before(edge, _STEP_ROWS, self._environment, daemon=self._daemon)
-            page.add(self._chosen(rows))
-            if len(rows) < _STEP_ROWS:
-                break
-            edge = rows[-1].id
+        edge: int | None = cursor + 1 if before is None else before
+        while edge is not None and not page.is_full:
+            rows, edge = self._database.events_before(edge, _STEP_ROWS, self._asked)
+            page.add(rows)
             await asyncio.sleep(0)
         return m.EventList(events=[*map(_told, reversed(page.rows))], cursor=cursor, more=page.is_full)
 
     async def next(self, after: int) -> m.EventList:
         """The oldest that came after the event `after`."""
         page = _Page(self._lines)
-        while not page.is_full:
+        is_over = False
+        while not is_over and not page.is_full:
             newest = self._database.newest_event()
-            rows = self._database.events_after(after, _STEP_ROWS, self._environment, daemon=self._daemon)
-            page.add(self._chosen(rows))
-            after = page.rows[-1].id if page.is_full else rows[-1].id if len(rows) == _STEP_ROWS else newest
-            if len(rows) < _STEP_ROWS:
-                break
+            rows, last = self._database.events_after(after, _STEP_ROWS, self._asked)
+            page.add(rows)
+            is_over = last is None
+            after = page.rows[-1].id if page.is_full else last or newest
             await asyncio.sleep(0)
         return m.EventList(events=[*map(_told, page.rows)], cursor=after, more=page.is_full)
-
-    def _chosen(self, rows: Iterable[EventRow]) -> list[EventRow]:
-        takes = self._choice.takes
-        return [row for row in rows if takes(row.event.at, row.event.process, row.event.kind)]
 
 
 class _Page:
@@ -124,22 +114,22 @@ class History:
         if environment is not None and not params.follow:
             self._check_names(environment.path, params.processes)
             self._engine.touch(environment, params.actor)
-        asked = _Asked(self._database, path, params)
+        reading = _Reading(self._database, path, params, time.time())
         if params.after is None:
-            return await asked.last(params.before)
+            return await reading.last(params.before)
         after = params.after
         if after > self._database.newest_event():  # of a history that was lost: all of this one is new
             after = 0
         woken = asyncio.Event()
         unlisten = self._engine.listen(lambda _: woken.set())
         try:
-            page = await asked.next(after)
+            page = await reading.next(after)
             with suppress(TimeoutError):
                 async with asyncio.timeout(params.timeout if params.follow else 0):
                     while params.follow and not page.events:
                         await woken.wait()
                         woken.clear()
-                        page = await asked.next(page.cursor)
+                        page = await reading.next(page.cursor)
         finally:
             unlisten()
         return page

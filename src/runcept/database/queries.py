@@ -11,11 +11,21 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from runcept.core.history import Choice
 from runcept.core.life import Life
 from runcept.core.model import Project
 from runcept.database.connection import LOCK_PATIENCE_SECONDS, Storage
 
-__all__ = ["Database", "EventRow", "RunRecord", "StoredEnvironment", "StoredEvent", "StoredRun"]
+__all__ = [
+    "Database",
+    "EventRow",
+    "EventScan",
+    "EventsAsked",
+    "RunRecord",
+    "StoredEnvironment",
+    "StoredEvent",
+    "StoredRun",
+]
 
 _log = logging.getLogger(__name__)
 _encode = msgspec.json.encode
@@ -81,6 +91,21 @@ class EventRow(NamedTuple):
 
     id: int
     event: StoredEvent
+
+
+class EventsAsked(NamedTuple):
+    """Which events: of an environment (None: of all), of the daemon itself as well, and which of those."""
+
+    environment: str | None
+    daemon: bool = True
+    choice: Choice = Choice()
+
+
+class EventScan(NamedTuple):
+    """What was found among the events that were looked at, and the id of the last of them; None: there are no more."""
+
+    rows: list[EventRow]
+    last: int | None
 
 
 @contextmanager
@@ -330,32 +355,32 @@ class Database:
         (newest,) = self._connection.execute("SELECT max(id) FROM events").fetchone()
         return int(newest or 0)
 
-    def events_after(self, after: int, limit: int, environment: str | None, *, daemon: bool) -> list[EventRow]:
-        """The first `limit` events with a greater id; of an environment, of the daemon itself as well, or of all."""
-        return self._event_rows("id > :edge", "id", after, limit, environment, daemon=daemon)
+    def events_after(self, after: int, limit: int, asked: EventsAsked) -> EventScan:
+        """Look at the first `limit` events with a greater id."""
+        return self._scan("id > :edge", "id", after, limit, asked)
 
-    def events_before(self, before: int, limit: int, environment: str | None, *, daemon: bool) -> list[EventRow]:
-        """The last `limit` events with a smaller id, the newest first; whose they are as in `events_after`."""
-        return self._event_rows("id < :edge", "id DESC", before, limit, environment, daemon=daemon)
+    def events_before(self, before: int, limit: int, asked: EventsAsked) -> EventScan:
+        """Look at the last `limit` events with a smaller id, the newest first."""
+        return self._scan("id < :edge", "id DESC", before, limit, asked)
 
-    def _event_rows(
-        self, beyond: str, order: str, edge: int, limit: int, environment: str | None, *, daemon: bool
-    ) -> list[EventRow]:
+    def _scan(self, beyond: str, order: str, edge: int, limit: int, asked: EventsAsked) -> EventScan:
         """Each part is in the order of its index, so that none is longer in coming than its `limit` rows."""
         columns = "id, at, environment, process, kind, message, actor, data"
-        parts = ["environment = :environment", *(["environment IS NULL"] if daemon else [])]
+        parts = ["environment = :environment", *(["environment IS NULL"] if asked.daemon else [])]
         wholes = " UNION ALL ".join(
             f"SELECT * FROM (SELECT {columns} FROM events WHERE {part} AND {beyond} ORDER BY {order} LIMIT :limit)"  # noqa: S608  all of it is written here
-            for part in (["1"] if environment is None else parts)
+            for part in (["1"] if asked.environment is None else parts)
         )
         rows = self._connection.execute(
             f"{wholes} ORDER BY {order} LIMIT :limit",
-            {"environment": environment, "edge": edge, "limit": limit},
-        )
-        return [
+            {"environment": asked.environment, "edge": edge, "limit": limit},
+        ).fetchall()
+        found = [
             EventRow(row, StoredEvent(at, path, process, kind, message, actor, msgspec.json.decode(data)))
             for row, at, path, process, kind, message, actor, data in rows
+            if asked.choice.takes(at, process, kind)
         ]
+        return EventScan(found, rows[-1][0] if len(rows) == limit else None)
 
     def processes_in_history(self, environment: str) -> list[str]:
         """The names that its events have, those of processes that it has no more as well."""

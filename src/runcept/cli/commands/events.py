@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +15,7 @@ from runcept.cli.framework import command
 from runcept.cli.invocation import Invocation
 from runcept.cli.parameters import lines_option, optional_names_argument
 from runcept.cli.present import short_path
+from runcept.cli.project_names import declared
 from runcept.cli.target import current
 from runcept.client.history import follow as following
 from runcept.client.history import last
@@ -61,7 +63,8 @@ def events(
         invocation.print_json({"events": found})
         return
     painter = _painter(invocation, everywhere=everywhere)
-    painter.make_room(found)
+    is_path = params.environment is not None and os.path.isabs(params.environment)
+    painter.make_room(found, [*declared(params.environment)] if params.environment and is_path else [])
     _show(invocation, painter, found)
     if follow:
         _follow(invocation, painter, params, cursor, end)
