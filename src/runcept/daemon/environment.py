@@ -10,6 +10,7 @@ from functools import cached_property
 
 import msgspec
 
+from runcept.core.check_port import resolved
 from runcept.core.effects import Effect
 from runcept.core.events import Event, Exited, HealthChanged, Spawned
 from runcept.core.life import Life
@@ -121,7 +122,8 @@ class Environment:
         """Begin to check the health of a living run, as far as it was known before."""
         check = self.supervisor.project.process(life.name).health_check
         if check is not None and life.pid is not None:
-            self.health.begin(life.name, life.run, check, life.started, known=life.health, now=now)
+            asked = resolved(check, life.ports)
+            self.health.begin(life.name, life.run, asked, life.started, known=life.health, now=now)
 
     def answered(self, answer: HealthChanged | None, now: float) -> list[Effect]:
         """A change of health."""
