@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Literal, NamedTuple
 
 from runcept.api import messages as m
 from runcept.client.connection import Connection
+from runcept.core.plain import plain
+from runcept.core.remedy import remedy
 from runcept.core.views import ProcessView, State
+from runcept.core.why import summary
 from runcept.errors import LogNotReadable
 from runcept.logs.digest import ErrorItem
 from runcept.logs.error_search import find_errors
 from runcept.logs.reader import OUTPUT, follow, read
 from runcept.logs.record import Line
 
-__all__ = ["Evidence", "Explained", "Matched", "evidence", "explain", "wait_for_line"]
+__all__ = ["Evidence", "Explained", "Matched", "evidence", "explain", "explained", "time_here", "wait_for_line"]
 
 _LOOK_SECONDS = 0.5
 """How often the process is looked at while its log is: it may end without a word."""
@@ -46,6 +50,10 @@ class Evidence(NamedTuple):
 class Explained(m.Explanation, frozen=True, kw_only=True):
     """Why a process is as it is, with what the process in which it began has written."""
 
+    summary: str
+    """The chain as one sentence; instants in it are local."""
+    fix: str
+    """What a person does about it; empty where nothing is wrong."""
     errors: Sequence[ErrorItem]
     output: Sequence[Line]
 
@@ -101,9 +109,15 @@ def _ended(view: ProcessView, *, was_up: bool) -> Literal["exited", "stopped"] |
 
 def explain(connection: Connection, params: m.Explain) -> Explained:
     """Ask the daemon for the causes, and the log of the process in which it began for its last words."""
-    told: m.Explanation = connection.call("explain", params)
+    return explained(connection.call("explain", params))
+
+
+def explained(told: m.Explanation) -> Explained:
+    """What the daemon tells, with what is in the log of the process in which it began. Reads files."""
     found = evidence(told.root)
     return Explained(
+        summary=summary(told.causes, time_here),
+        fix=remedy(told.causes, told.root, [plain(line.message) for line in found.output]),
         environment=told.environment,
         process=told.process,
         causes=told.causes,
@@ -112,6 +126,12 @@ def explain(connection: Connection, params: m.Explain) -> Explained:
         errors=found.errors,
         output=found.output,
     )
+
+
+def time_here(instant: str) -> str:
+    """RFC 3339 as a clock here shows it: the time of a day, if that is today."""
+    at, today = datetime.fromisoformat(instant).astimezone(), datetime.now().astimezone()
+    return at.strftime("%H:%M:%S" if at.date() == today.date() else "%Y-%m-%d %H:%M:%S")
 
 
 def evidence(view: ProcessView, lines: int = _LINES) -> Evidence:

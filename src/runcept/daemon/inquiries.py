@@ -176,7 +176,8 @@ class Inquiries:
         """Why a process is as it is."""
         del notify
         environment, name = self._one(params)
-        found = causes(environment.supervisor, name)
+        now = self._engine.now()
+        found = causes(environment.supervisor, name, lambda each: environment.standing(each, now), now, time.time())
         names = {name, found[-1].process}
         views = {each.name: each for each in self.views(environment, names, self.measure([environment]))}
         return m.Explanation(
@@ -184,7 +185,7 @@ class Inquiries:
             process=views[name],
             causes=found,
             root=views[found[-1].process],
-            next=what_next(environment.supervisor, name, self._engine.now()),
+            next=what_next(environment.supervisor, name, now),
         )
 
     def _one(self, params: m.OfProcess) -> tuple[Environment, str]:

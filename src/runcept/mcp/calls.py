@@ -264,13 +264,13 @@ class Calls:
     async def _explain(self, given: a.Named, _: Report) -> Answer:
         params = m.Explain(environment=self.environment(given.environment), name=given.name, actor="mcp")
         told: m.Explanation = await call(self._home, "explain", params)
-        found = await asyncio.to_thread(inquiry.evidence, told.root)
+        found = await asyncio.to_thread(inquiry.explained, told)
         problem = answers.problem_of(told.root, found.output)
-        structure = msgspec.to_builtins(told)
+        structure = msgspec.to_builtins(found)
         structure["errors"] = answers.errors_told(found.errors, _ERRORS_BYTES)
         structure["output"] = problem.output
-        structure["advice"] = problem.advice
-        return Answer(answers.explained_text(told, problem), structure)
+        structure["advice"] = found.fix
+        return Answer(answers.explained_text(told, problem, found.fix, inquiry.time_here), structure)
 
     # ------------------------------------------------------------------------------------------- waiting
 
