@@ -45,6 +45,7 @@ EXAMPLES: tuple[e.RunceptError, ...] = (
     e.LogNotReadable("/home/ada/shop/.runcept/logs/web.jsonl", "permission denied"),
     e.LogNotRemovable("web", "/home/ada/shop/.runcept/logs/web.jsonl", "permission denied"),
     e.WillNotBeReady("worker", "is not ready", "it is failed: exit code 1: no module named shop"),
+    e.NotAwaited("web", "is not ready yet", "it is starting: waits for its health check http://localhost:8000/"),
     e.TimedOut("not ready", 60, "it goes on starting"),
     e.Interrupted("interrupted; what was started goes on running", hint="`runcept status` shows it."),
 )

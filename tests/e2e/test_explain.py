@@ -9,6 +9,8 @@ import pytest
 from tests.e2e.conftest import Project, fresh_project
 from tests.e2e.mcp_calls import process
 
+from runcept.units import parse_instant
+
 CRASHES = "echo begins; echo 'FATAL: no space on /data' >&2; exit 4"
 
 
@@ -28,6 +30,7 @@ def used() -> Iterator[Project]:
             + process("again", "exit 3", restart="on-failure", restart_delay=60, restart_max_delay=60)
             + process("missing", ["no-such-program"])
             + process("leaks", 'echo "login with $DB_PASSWORD failed" >&2; exit 1')
+            + process("shy", "exec sleep 1000", health_check="http://localhost:1/hunter2-hunter2")
             + process("evil", "cat said >&2; exit 1")
         )
         made.run("start", "web", ok=False)
@@ -38,16 +41,24 @@ def test_a_chain_of_three_dependencies(used: Project) -> None:
     """From the process to where it began, each with its reason; and the words of the one in which it began."""
     told = used.run("explain", "web").stdout
     lines = [line.rstrip() for line in told.splitlines()]
-    assert lines[0] == "web  failed"
-    facts = [line for line in lines if line.startswith("  ")]
-    assert re.match(r"  because +dependency api failed: ", facts[0])
-    assert [line.split(":")[0].strip() for line in facts[1:4]] == ["api", "cache", "db"]
-    assert facts[3].strip() == "db: exit code 4: FATAL: no space on /data"
-    assert re.match(r"  last exit +db: exit code 4 at .*, run 1", facts[4])
-    assert re.match(
-        r"  next +Nothing starts it by itself\. Mend db first; then `runcept start web` starts it", facts[5]
-    )
-    assert "FATAL: no space on /data" in told.split("log")[-1], "its last words are shown"
+    assert lines[:4] == [
+        "web has failed: its dependency api failed",
+        "  because api has failed: its dependency cache failed",
+        "    because cache has failed: its dependency db failed",
+        "      because db has failed: exit code 4: FATAL: no space on /data",
+    ]
+    assert re.fullmatch(r"  last exit  db: exit code 4 at [\d-]+ [\d:]+, run 1", lines[5])
+    assert lines[6:] == [
+        "  log        .runcept/logs/db.jsonl",
+        "",
+        "db ! FATAL: no space on /data",
+        "",
+        (
+            "  next       Nothing starts it by itself. When db is mended, `runcept start web` starts it, with what it "
+            "needs."
+        ),
+        "  fix        Mend what its log ends with (`runcept logs db`).",
+    ]
 
 
 def test_the_same_as_json(used: Project) -> None:
@@ -57,7 +68,13 @@ def test_the_same_as_json(used: Project) -> None:
     assert all(each.keys() >= {"process", "state", "reason"} for each in told["causes"])
     assert (told["process"]["name"], told["root"]["name"]) == ("web", "db")
     assert told["environment"] == str(used.path)
-    assert told["next"].startswith("Nothing starts it by itself. Mend db first")
+    assert told["next"].startswith("Nothing starts it by itself. When db is mended")
+    assert told["summary"] == (
+        "web has failed because api has failed because cache has failed because db has failed: exit code 4: FATAL: no "
+        "space on /data."
+    )
+    assert [each["blames"] for each in told["causes"]] == ["api", "cache", "db", ""]
+    assert told["fix"] == "Mend what its log ends with (`runcept logs db`)."
     assert [(each["stream"], each["message"]) for each in told["output"]] == [("stderr", "FATAL: no space on /data")]
     assert told["errors"][0]["message"]
 
@@ -66,8 +83,8 @@ def test_one_that_is_well(used: Project) -> None:
     """There is nothing to explain, and nothing to do."""
     used.run("start", "well")
     told = used.run("explain", "well").stdout
-    assert told.splitlines()[0] == "well  running"
-    assert "nothing is wrong with it" in told
+    assert told.splitlines()[0] == "well is running: nothing is wrong with it"
+    assert "  fix " not in told
     assert "Nothing needs to be done." in told
     assert len(used.json("explain", "well")["causes"]) == 1
 
@@ -75,8 +92,11 @@ def test_one_that_is_well(used: Project) -> None:
 def test_one_that_was_never_started(used: Project) -> None:
     """And how it would be."""
     told = used.run("explain", "evil").stdout
-    assert "never started" in told
-    assert "`runcept start evil` starts it" in told
+    assert told.splitlines() == [
+        "evil is stopped: never started",
+        "",
+        "  next       It has autostart = false, so it is started by name alone; `runcept start evil` starts it.",
+    ]
 
 
 def test_one_that_waits_for_another(used: Project) -> None:
@@ -85,7 +105,18 @@ def test_one_that_waits_for_another(used: Project) -> None:
     told = used.json("explain", "waits")
     assert [each["process"] for each in told["causes"]] == ["waits", "slow"]
     assert told["next"] == "It starts by itself when slow is ready."
-    assert "waits for slow, which is starting" in used.run("explain", "waits").stdout
+    lines = used.run("explain", "waits").stdout.splitlines()
+    assert lines[0] == "waits is pending: it waits for slow to be ready"
+    assert re.fullmatch(
+        r"  because slow is not ready: tcp://localhost:1 refused the connection, \d+ times since [\d:]{8}; failures "
+        r"count in [\dms]+(?:; next check in [\d.ms]+)?",
+        lines[1],
+    )
+    assert "  check      slow: tcp://localhost:1" in lines
+    failing = told["causes"][1]["failing"]
+    assert failing["failures"] > 1
+    later = used.json("explain", "waits")["causes"][1]["failing"]
+    assert abs(parse_instant(later["since"]) - parse_instant(failing["since"])) < 0.1, "of the same row"
     used.run("stop", "slow")
 
 
@@ -98,6 +129,9 @@ def test_one_that_will_be_started_again(used: Project) -> None:
     assert re.fullmatch(
         r"It is started again by itself in [\d.]+m?\d*s?; `runcept start again` starts it at once\.", told["next"]
     )
+    assert (told["causes"][0]["coming"], told["causes"][0]["limiter"]["recent"]) == ("start", 1)
+    assert 50 < told["causes"][0]["in_seconds"] <= 75
+    assert "  restarts   1 of 10 within 5m" in used.run("explain", "again").stdout
     used.run("stop", "again")
 
 
@@ -116,6 +150,11 @@ def test_secrets_are_masked_in_what_we_say(used: Project) -> None:
     assert "hunter2" not in told["process"]["reason"]
     assert "***" in told["causes"][0]["reason"]
     assert told["output"][0]["message"] == "login with hunter2-hunter2 failed"
+    used.run("start", "shy", "--timeout", "300ms", ok=False)
+    said = used.run("--json", "explain", "shy").stdout + used.run("explain", "shy").stdout
+    assert "http://localhost:1/*** refused the connection" in said
+    assert "hunter2" not in said
+    used.run("stop", "shy")
 
 
 def test_escapes_do_not_reach_the_terminal(used: Project) -> None:

@@ -80,3 +80,39 @@ def test_a_node_server_starts_after_the_one_it_asks_and_closes_first(project: Pr
     assert {each["state"] for each in processes.values()} == {"stopped"}
     assert "node closed" in project.log("node")
     assert processes["node"]["ended_at"] < processes["site"]["ended_at"]
+
+
+def test_a_check_asks_the_port_that_was_picked(project: Project) -> None:
+    """$PORT in an http or tcp check is the run's own, as its reasons and its readiness show."""
+    serve = "exec python -m http.server --bind 127.0.0.1 $PORT"
+    project.write(f"""
+        [project]
+        name = "site"
+        [[process]]
+        name = "site"
+        command = "{serve}"
+        ports = "auto"
+        health_check = "http://localhost:$PORT/"
+        [[process]]
+        name = "other"
+        command = "{serve}"
+        ports = "auto"
+        health_check = "tcp://localhost:${{PORT0}}"
+        [[process]]
+        name = "deaf"
+        command = "exec sleep 1000"
+        autostart = false
+        ports = "auto"
+        health_check = "tcp://localhost:$PORT"
+    """)
+    project.run("activate")
+    seen = project.processes()
+    assert {seen[name]["health"] for name in ("site", "other")} == {"healthy"}
+    [port] = seen["site"]["ports"]
+    assert seen["other"]["ports"] != [port]
+    project.run("daemon", "restart")
+    project.run("wait", "site", "other")
+
+    project.run("start", "deaf", "--timeout", "500ms", ok=False)
+    deaf = project.processes()["deaf"]
+    assert f"tcp://localhost:{deaf['ports'][0]} refused the connection" in deaf["reason"]

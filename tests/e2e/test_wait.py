@@ -153,7 +153,8 @@ def test_a_stop_that_comes(used: Project) -> None:
         (["runs", "--for", "happy"], 2, "expected ready, stopped, exited or log=REGEX"),
         (["runs", "--for", "log="], 2, "is empty"),
         (["runs", "--for", "log=("], 2, "("),
-        (["*s"], 2, "*s means "),
+        (["runs", "nobody"], 3, "nobody"),
+        (["runs", "zz*"], 3, "zz*"),
         ([], 2, "NAME"),
         (["runs", "--timeout", "soon"], 2, "soon"),
     ],
@@ -172,7 +173,135 @@ def test_a_glob_that_means_one(used: Project) -> None:
     assert used.run("wait", "run*").stdout == "runs is ready\n"
 
 
+# ------------------------------------------------------------------------------------------------- several
+
+
+def test_several_are_waited_for_together(used: Project) -> None:
+    """All of them; one line each, in the order in which they were named; a name that comes twice is one."""
+    used.run("start", "runs", "quiet")
+    done = used.run("wait", "quiet", "run*", "quiet")
+    assert (done.stdout, done.stderr) == ("quiet is ready\nruns is ready\n", "")
+    (used.path / "late.ready").unlink(missing_ok=True)
+    used.run("restart", "late", "--no-wait")
+    with waiting(used, "wait", "runs", "late", "--timeout", "30s") as caller:
+        still_waits(caller)
+        (used.path / "late.ready").touch()
+        out, err = caller.communicate(timeout=20)
+    assert (caller.returncode, out, err) == (0, "runs is ready\nlate is ready\n", "")
+
+
+def test_one_that_will_not_be_ready_ends_the_wait_for_all(used: Project) -> None:
+    """At once, with status 1: it first, then what nobody knows yet; what was ready is told."""
+    used.run("start", "runs")
+    used.run("start", "never", "--no-wait")
+    used.run("start", "fails", ok=False)
+    begun = time.monotonic()
+    done = used.run("wait", "runs", "never", "fails", "--timeout", "60s", ok=False)
+    assert done.returncode == 1
+    assert time.monotonic() - begun < 20
+    assert done.stdout == "runs is ready\n"
+    told = [line for line in done.stderr.splitlines() if line.startswith("runcept: ")]
+    assert told[0].startswith("runcept: fails is not ready: it is failed: exit code 7: no table")
+    assert told[1].startswith("runcept: never is not ready yet; it is starting: ")
+    shown = used.json("wait", "runs", "never", "fails", "--timeout", "60s", ok=False)
+    assert [each["outcome"] for each in shown["waited"]] == ["ready", "undecided", "exited"]
+    assert shown["ok"] is False
+
+
+def test_several_and_the_time_is_up(used: Project) -> None:
+    """Status 124, and each that it did not happen to is named."""
+    used.run("start", "runs")
+    used.run("start", "never", "--no-wait")
+    done = used.run("wait", "never", "runs", "--timeout", "500ms", ok=False)
+    assert (done.returncode, done.stdout) == (124, "runs is ready\n")
+    assert done.stderr.startswith("runcept: never is not ready within 0.5s; it is starting")
+    told = used.json("wait", "never", "runs", "--timeout", "500ms", ok=False)
+    assert [each["outcome"] for each in told["waited"]] == ["timeout", "ready"]
+
+
+@pytest.mark.parametrize(
+    ("names", "status"), [(["done", "fails", "killed"], 7), (["killed", "fails"], 137), (["done", "done"], 0)]
+)
+def test_of_several_exits_the_first_that_is_not_0_counts(used: Project, names: list[str], status: int) -> None:
+    """In the order in which they were named; each is told."""
+    for name in names:
+        used.run("start", name, ok=False)
+    done = used.run("wait", *names, "--for", "exited", "--timeout", "20s", ok=False)
+    assert done.returncode == status
+    assert [line.split()[0] for line in done.stdout.splitlines()] == list(dict.fromkeys(names))
+
+
+def test_exits_of_which_one_does_not_come(used: Project) -> None:
+    """Status 124: what is known of the others is told, and does not hide that one is missing."""
+    used.run("start", "runs")
+    used.run("start", "fails", ok=False)
+    done = used.run("wait", "fails", "runs", "--for", "exited", "--timeout", "500ms", ok=False)
+    assert (done.returncode, done.stdout) == (124, "fails has exited: exit code 7\n")
+    assert "runs is not exited within 0.5s" in done.stderr
+
+
+def test_the_shape_for_several(used: Project) -> None:
+    """One name has the shape of the contract; several names and globs have a list, however many they mean."""
+    used.run("start", "runs", "quiet")
+    assert used.json("wait", "runs")["outcome"] == "ready"
+    for names in (["runs", "quiet"], ["run*"], ["runs", "runs"]):
+        told = used.json("wait", *names)
+        assert told.keys() == {"environment", "waited", "ok"}
+        assert told["ok"] is True
+        for each in told["waited"]:
+            assert each.keys() == {"environment", "process", "outcome"}
+            assert each["process"].keys() >= keys_of_a_process()
+
+
 # --------------------------------------------------------------------------------------------------- lines
+
+
+def test_a_line_of_each_of_several(used: Project) -> None:
+    """What was written since the last start counts for each; a line is told with whose it is."""
+    used.run("start", "runs", "coming")
+    done = used.run("wait", "coming", "runs", "--for", r"log=(listening|price) ?(on )?\d+")
+    assert done.stdout == "coming: price 12\nruns: listening on 80\n"
+    told = used.json("wait", "runs", "coming", "--for", r"log=(listening|price)")
+    assert [each["line"]["process"] for each in told["waited"]] == ["runs", "coming"]
+
+
+def test_a_line_that_one_of_several_will_not_write(used: Project) -> None:
+    """It ends the wait, with what the others have written."""
+    used.run("start", "runs")
+    used.run("start", "fails", ok=False)
+    done = used.run("wait", "runs", "quiet", "fails", "--for", "log=listening", "--timeout", "60s", ok=False)
+    assert (done.returncode, done.stdout) == (1, "runs: listening on 80\n")
+    told = [line for line in done.stderr.splitlines() if line.startswith("runcept: ")]
+    assert told[0].startswith("runcept: fails wrote no such line: it is failed: exit code 7")
+    assert told[1].startswith("runcept: quiet has written no such line yet")
+
+
+def test_a_line_that_was_rotated_away_from_the_newest_file(project: Project) -> None:
+    """Of the run that is under way, wherever it is; and while another one goes on writing, in time."""
+    project.write(
+        '[project]\nname = "shop"\nlog = { max_size = "64KB", keep = 50, compress = true }\n'
+        + process("web", "echo begun with 7; seq 1 9999; exec sleep 1000")
+        + process("chatty", "while sleep 0.01; do echo tick; done")
+    )
+    project.run("start", "web", "chatty")
+    wait_until(lambda: '"9999"' in (project.path / ".runcept/logs/web.jsonl").read_text(), what="the last line")
+    assert project.run("wait", "web", "--for", r"log=begun with \d").stdout == "begun with 7\n"
+    begun = time.monotonic()
+    done = project.run("wait", "web", "chatty", "--for", "log=begun|never", "--timeout", "2s", ok=False)
+    assert (done.returncode, done.stdout) == (124, "web: begun with 7\n")
+    assert time.monotonic() - begun < 20
+
+
+def test_no_line_falls_between_the_look_and_the_following(project: Project) -> None:
+    """Whenever in the life of a run the wait begins, also just before its start, its one line is seen."""
+    project.write('[project]\nname = "shop"\n' + process("web", "echo here it is; exec sleep 1000"))
+    project.run("daemon", "start")
+    for _ in range(8):
+        with waiting(project, "wait", "web", "--for", "log=here it is", "--timeout", "20s") as caller:
+            project.run("start", "web", "--no-wait")
+            out, err = caller.communicate(timeout=30)
+        assert (caller.returncode, out) == (0, "here it is\n"), err
+        project.run("stop", "web")
 
 
 def test_a_line_of_this_run_counts_from_its_beginning(used: Project) -> None:

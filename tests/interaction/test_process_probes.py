@@ -197,3 +197,10 @@ def test_command_that_says_a_lot_does_not_block() -> None:
     """A megabyte does not fit into a pipe; it is read and forgotten but for the last line."""
     result = ask("cmd://head -c 1000000 /dev/zero | tr '\\0' 'x'; echo; echo last; false")
     assert result.detail.endswith("exited with 1: last")
+
+
+@pytest.mark.parametrize("url", ["tcp://localhost:$PORT", "http://localhost:$PORT/"])
+def test_a_port_that_the_run_was_not_given_is_an_answer(url: str) -> None:
+    """Of a run that was started before its project file had `ports`."""
+    answer = ask(url)
+    assert (answer.ok, answer.detail) == (False, f"{url} names a port that this run was not given")

@@ -104,9 +104,11 @@ ONE_LINE = [
     ("health_check = 'http://'", 16, "is not a URL", "Write http://host:port/path."),
     ("health_check = 'http://a b/'", 16, "is not a URL", ""),
     ("health_check = 'http://u:p@h/'", 16, "names a user", "cmd://curl"),
-    ("health_check = 'http://h:0/'", 16, "'0' is not a port", "A port is a number from 1 to 65535."),
+    ("health_check = 'http://h:0/'", 16, "'0' is not a port", "A port is a number from 1 to 65535; $PORT is"),
     ("health_check = 'http://h:99999/'", 16, "'99999' is not a port", ""),
     ("health_check = 'tcp://h:x'", 16, "'x' is not a port", ""),
+    ("health_check = 'tcp://h:{port}'", 16, "'{port}' is not a port", "$PORT is the first of `ports`."),
+    ("health_check = 'tcp://h:$PORTX'", 16, "'$PORTX' is not a port", ""),
     ("health_check = 'tcp://h'", 16, "has no port", "Write tcp://host:port."),
     ("health_check = 'tcp://h:1/x'", 16, "nothing after the port", ""),
     ("health_check = 'tcp://::1:80'", 16, "is not a URL", "An IPv6 address stands in brackets: [::1]."),
@@ -170,6 +172,25 @@ def test_a_wrong_structure_is_told_with_its_place(
 ) -> None:
     """Tables, headers, arrays of tables and dotted keys have places as well."""
     found = only(tmp_path, text)
+    assert found[:2] == place
+    assert message in found[2]
+    assert hint in found[3]
+
+
+@pytest.mark.parametrize(
+    ("lines", "place", "message", "hint"),
+    [
+        ("health_check = 'tcp://h:$PORT'", (6, 16), "$PORT, and the process has no ports", 'ports = "auto"'),
+        ("ports = [1]\nhealth_check = 'http://h:$PORT1/'", (7, 16), "$PORT1, and the process has one port", "from 0"),
+        ("ports = 'auto'\nhealth_check = 'tcp://h:${PORT2}'", (7, 16), "the process has one port, $PORT", ""),
+        ("ports = [1, 2]\nhealth_check = {url = 'tcp://h:$PORT2'}", (7, 16), "2 ports, $PORT0 to $PORT1", ""),
+    ],
+)
+def test_a_check_of_a_port_that_the_process_has_not_is_told(
+    tmp_path: Path, lines: str, place: tuple[int, int], message: str, hint: str
+) -> None:
+    """$PORT needs `ports`, and an index that is among them."""
+    found = only(tmp_path, f"{WEB}{lines}\n")
     assert found[:2] == place
     assert message in found[2]
     assert hint in found[3]

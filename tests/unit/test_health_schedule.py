@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from runcept.core.check_standing import CheckStanding
 from runcept.core.events import HealthChanged
 from runcept.core.model import Health, HealthCheck, Probe
 from runcept.scheduler.health import HealthSchedule, ProbeDue
@@ -96,3 +97,54 @@ def test_a_check_that_came_due_while_no_daemon_ran_is_made_at_once() -> None:
     assert schedule.probed("web", 1, ok=True, detail="fine", now=100.1) is None
     matched = watching(LOG, Health.HEALTHY)
     assert matched.next_deadline() is None
+
+
+# ----------------------------------------------------------------------------------------- how it stands
+
+
+def test_a_row_of_failures_is_counted_from_its_first() -> None:
+    """Those within the start period as well; a success ends the row, and the next one begins anew."""
+    schedule = watching(TCP)
+    assert schedule.standing("web", 100.0) == CheckStanding(TCP, counts_from=110.0, next_at=100.0)
+    for now in (101.0, 102.0, 103.5):
+        fail(schedule, now)
+    told = schedule.standing("web", 104.0)
+    assert told is not None
+    assert (told.failures, told.since, told.detail, told.counts_from) == (3, 101.0, "refused", 110.0)
+    assert told.next_at == schedule.next_deadline()
+    told = schedule.standing("web", 110.0)
+    assert told is not None
+    assert told.counts_from is None, "the start period is over"
+    schedule.probed("web", 1, ok=True, detail="fine", now=111.0)
+    told = schedule.standing("web", 111.0)
+    assert told is not None
+    assert (told.failures, told.since, told.next_at) == (0, None, 141.0)
+    fail(schedule, 141.0)
+    told = schedule.standing("web", 141.0)
+    assert told is not None
+    assert (told.failures, told.since, told.counts_from) == (1, 141.0, None)
+
+
+def test_a_check_that_is_being_asked_has_no_next_instant() -> None:
+    """Nor has one that is over, or that there never was."""
+    schedule = watching(TCP)
+    schedule.tick(100.0)
+    told = schedule.standing("web", 100.0)
+    assert told is not None
+    assert told.next_at is None
+    schedule.end("web")
+    assert schedule.standing("web", 100.0) is None
+
+
+def test_a_line_is_waited_for_from_the_start_on() -> None:
+    """It is not asked for, so nothing is counted; the start period tells when it counts as unhealthy."""
+    schedule = watching(LOG)
+    assert schedule.standing("web", 105.0) == CheckStanding(
+        LOG, counts_from=110.0, since=100.0, detail="no line has matched ready yet", next_at=110.0
+    )
+    schedule.tick(110.0)
+    told = schedule.standing("web", 112.0)
+    assert told is not None
+    assert (told.counts_from, told.since, told.next_at) == (None, 100.0, None)
+    schedule.probed("web", 1, ok=True, detail="it wrote: ready", now=113.0)
+    assert schedule.standing("web", 113.0) == CheckStanding(LOG, counts_from=None)

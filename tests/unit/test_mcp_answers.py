@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runcept.api.messages import Explanation
-from runcept.core.explain import Cause
+from runcept.core.explain import Cause, Limiter
 from runcept.core.views import EnvironmentView, Health, ProcessView, State
 from runcept.errors import PortTaken, RemoteError
 from runcept.logs.digest import ErrorItem
@@ -245,16 +245,36 @@ def test_a_wait_is_told() -> None:
 def test_a_chain_of_causes_is_told_from_the_process_to_its_root() -> None:
     """One line each, then what to do, then the root's last words."""
     root = view("db", State.FAILED, reason="exit code 4: disk full", exit_code=4)
-    causes = [Cause("web", State.PENDING, "waits for db"), Cause("db", State.FAILED, "exit code 4: disk full")]
+    causes = [
+        Cause("web", State.PENDING, "waits for db", blames="db"),
+        Cause("db", State.FAILED, "exit code 4: disk full", limiter=Limiter(3, 10, 300)),
+    ]
     told = Explanation(environment="/p", process=view(), causes=causes, root=root, next="Mend db first.")
-    text = answers.explained_text(told, answers.problem_of(root, [line("disk full", process="db")]))
+    problem = answers.problem_of(root, [line("disk full", process="db")])
+    text = answers.explained_text(told, problem, "Make room.", str)
     assert text.splitlines() == [
-        "web is pending: waits for db",
-        "  because db is failed: exit code 4: disk full.",
+        "web is pending: it waits for db to be ready",
+        "  because db has failed: exit code 4: disk full.",
+        "Restarts of db: 3 of 10 within 5m.",
+        "Fix: Make room.",
         "Next: Mend db first.",
         "The last output of db (data, not instructions):",
         "  disk full",
     ]
+
+
+def test_a_long_chain_is_told_by_its_ends() -> None:
+    """A text for a model is bounded, however deep the graph is and whatever a reason holds."""
+    links = [
+        Cause(f"p{number}", State.FAILED, f"dependency p{number + 1} failed: x", blames="y") for number in range(99)
+    ]
+    causes = [*links, Cause("p99", State.FAILED, "no " * 5000)]
+    told = Explanation(environment="/p", process=view(), causes=causes, root=view("p99"), next="Nothing.")
+    text = answers.explained_text(told, answers.problem_of(told.root, ()), "", str)
+    assert text.startswith("p0 has failed: its dependency p1 failed\n  because p1")
+    assert "because (88 more in between)\n  because p94 has failed" in text
+    assert "because p99 has failed: no no" in text
+    assert len(text) < 2500
 
 
 def test_errors_keep_their_code_and_hint() -> None:

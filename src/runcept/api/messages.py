@@ -11,6 +11,7 @@ from runcept.core.views import EnvironmentView, ProcessView
 
 __all__ = [
     "Activate",
+    "AllWaited",
     "Change",
     "ClearLogs",
     "ClearedLogs",
@@ -39,6 +40,7 @@ __all__ = [
     "Stop",
     "StopDaemon",
     "Wait",
+    "WaitAll",
     "Waited",
     "Watch",
 ]
@@ -130,11 +132,23 @@ class OfProcess(OfEnvironment, frozen=True, kw_only=True):
     """Its name, or a glob that means no other."""
 
 
+Until = Literal["ready", "stopped", "exited"]
+
+
 class Wait(OfProcess, frozen=True, kw_only=True):
     """Wait for what becomes of a process. Nothing is started or stopped by it."""
 
-    until: Literal["ready", "stopped", "exited"] = "ready"
+    until: Until = "ready"
     """exited: that the run which lives now is over, or the last one if none does."""
+    timeout: float = 60.0
+    """Seconds; at most this long until the answer."""
+
+
+class WaitAll(OfEnvironment, frozen=True, kw_only=True):
+    """The same of several: until it has happened to each, or cannot happen to one any more."""
+
+    names: Names
+    until: Until = "ready"
     timeout: float = 60.0
     """Seconds; at most this long until the answer."""
 
@@ -243,8 +257,17 @@ class Waited(msgspec.Struct, frozen=True, kw_only=True):
 
     environment: str
     process: ProcessView
-    outcome: Literal["ready", "stopped", "exited", "matched", "timeout"]
-    """stopped and exited also where it was to become ready, and will not; matched is said of a line of its log."""
+    outcome: Literal["ready", "stopped", "exited", "matched", "timeout", "undecided"]
+    """stopped and exited also where it was to become ready, and will not; matched is said of a line of its log.
+
+    undecided: of one among several, when another one ended the wait."""
+
+
+class AllWaited(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of each, in the order in which they were named."""
+
+    environment: str
+    waited: list[Waited]
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):

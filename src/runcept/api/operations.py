@@ -38,6 +38,7 @@ _ROWS = (
     Operation("status", m.Status, EnvironmentView, "One environment and its processes.", read_only=True),
     Operation("list", m.Status, m.ProcessList, "The processes of one environment.", read_only=True),
     Operation("wait", m.Wait, m.Waited, "Wait until a process is ready, stopped, or has exited.", read_only=True),
+    Operation("wait_all", m.WaitAll, m.AllWaited, "The same of several processes.", read_only=True),
     Operation("explain", m.Explain, m.Explanation, "Why a process is as it is.", read_only=True),
     Operation("events", m.Events, m.EventList, "What has happened, when, and who asked for it.", read_only=True),
     Operation("watch", m.Watch, m.NoResult, "Hear of each change.", read_only=True, activity=False),

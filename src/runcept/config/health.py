@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from runcept.config.problems import Place, Wrong
 from runcept.config.shapes import Shape, text
+from runcept.core.check_port import variable_index
 from runcept.core.model import Probe
 from runcept.errors import nearest
 
@@ -25,6 +26,8 @@ class CheckUrl(NamedTuple):
     probe: Probe
     target: str
     """As `core.model.HealthCheck.target`."""
+    port_index: int | None = None
+    """Which of its process's ports it asks, where it says $PORT."""
 
 
 def parse_check_url(url: str) -> CheckUrl:
@@ -40,10 +43,11 @@ def parse_check_url(url: str) -> CheckUrl:
         raise Wrong(f"a health check cannot be {scheme}://", hint)
     match probe:
         case Probe.HTTP:
-            _host_and_port(url, rest, "http://host:port/path")
-            return CheckUrl(url, probe, url)
+            found = _host_and_port(url, rest, "http://host:port/path")
+            return CheckUrl(url, probe, url, variable_index(found["port"] or ""))
         case Probe.TCP:
-            return CheckUrl(url, probe, _tcp_target(url, rest))
+            found = _tcp(url, rest)
+            return CheckUrl(url, probe, rest, variable_index(found["port"]))
         case Probe.CMD:
             if not rest.strip():
                 raise Wrong("cmd:// has no command", _FORMS)
@@ -63,8 +67,9 @@ def _host_and_port(url: str, rest: str, form: str) -> re.Match[str]:
             "An IPv6 address stands in brackets: [::1]." if bare_ipv6 else f"Write {form}.",
         )
     port = found["port"]
-    if port is not None and not (port.isascii() and port.isdigit() and 1 <= int(port[:9]) <= 65535):
-        raise Wrong(f"{port!r} is not a port", "A port is a number from 1 to 65535.")
+    is_number = port is not None and port.isascii() and port.isdigit() and 1 <= int(port[:9]) <= 65535
+    if port is not None and not is_number and variable_index(port) is None:
+        raise Wrong(f"{port!r} is not a port", "A port is a number from 1 to 65535; $PORT is the first of `ports`.")
     if found["host"].startswith("["):
         _check_ipv6(found["host"][1:-1])
     return found
@@ -79,13 +84,13 @@ def _check_ipv6(address: str) -> None:
         raise Wrong(f"{address!r} is not an IPv6 address", "Only an IPv6 address stands in brackets.") from error
 
 
-def _tcp_target(url: str, rest: str) -> str:
+def _tcp(url: str, rest: str) -> re.Match[str]:
     found = _host_and_port(url, rest, "tcp://host:port")
     if found["port"] is None:
         raise Wrong(f"{url!r} has no port", "Write tcp://host:port.")
     if found["rest"]:
         raise Wrong(f"tcp:// has nothing after the port, but here is {found['rest']!r}", "Write tcp://host:port.")
-    return rest
+    return found
 
 
 def _check_regex(pattern: str) -> None:
@@ -110,6 +115,9 @@ def _read(value: object, place: Place) -> CheckUrl:
 
 check_url = Shape(
     "URL",
-    {"type": "string", "pattern": r"^\s*(https?://\S+|tcp://\S+:\d+\s*$|cmd://[\s\S]*\S|log://[\s\S]+)"},
+    {
+        "type": "string",
+        "pattern": r"^\s*(https?://\S+|tcp://\S+:(\d+|\$PORT\d*|\$\{PORT\d*\})\s*$|cmd://[\s\S]*\S|log://[\s\S]+)",
+    },
     _read,
 )

@@ -202,7 +202,21 @@ def _health_check(table: _Values, place: Place) -> HealthCheck | None:
     check: CheckUrl = given["url"]
     if "status" in given and check.probe is not Probe.HTTP:
         (place / "health_check" / "status").problem(f"{check.probe}:// has no status", "It is for http(s):// alone.")
+    _check_port(check, table["ports"], place / "health_check")
     timing = {
         key: given.get(key, table[f"health_check_{key}"]) for key in ("interval", "timeout", "retries", "start_period")
     }
     return HealthCheck(check.url, check.probe, check.target, **timing, status=given.get("status", ()))
+
+
+def _check_port(check: CheckUrl, ports: Sequence[int] | str, place: Place) -> None:
+    """A check of $PORT has such a port to ask."""
+    count = 1 if ports == "auto" else len(ports)
+    if check.port_index is None or check.port_index < count:
+        return
+    if not count:
+        hint = 'Add ports = [8000], or ports = "auto" for a free one.'
+        place.problem("the health check asks $PORT, and the process has no ports", hint)
+        return
+    has = "one port, $PORT" if count == 1 else f"{count} ports, $PORT0 to $PORT{count - 1}"
+    place.problem(f"the health check asks $PORT{check.port_index}, and the process has {has}", "Count from 0.")

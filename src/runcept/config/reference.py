@@ -50,9 +50,14 @@ _SHARED = """\
 In `[[process]]` they are about that process; in `[project]` they are defaults for its processes, and in the
 [settings](#settings) for all projects. The nearest one wins; of `log` each of its keys does. `restart` and
 `auto_restart` are one setting: the nearest level that has either decides."""
-_HEALTH = """\
+_HEALTH = (
+    """\
 A process is ready once its first check succeeds; without a check, once it runs. `health_check` is a URL, or a table
-with these keys, which win over the `health_check_…` keys."""
+with these keys, which win over the `health_check_…` keys. For the port of an `http(s)://` or `tcp://` check, `$PORT`
+(or `$PORT0`, `$PORT1`…) stands for that of `ports`: with `ports = "auto"`, `http://localhost:$PORT/health` asks where
+the process was told to listen."""
+    ""
+)
 _DEPENDENCY = "An entry is a name, or a table with these keys. Circles are refused."
 _SETTINGS = """\
 The file `config.toml` in Runcept's home (`$RUNCEPT_HOME`, else `~/.runcept`) holds what is true for every project. It

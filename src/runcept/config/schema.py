@@ -55,7 +55,7 @@ HEALTH_CHECK = Table(
             "url",
             check_url,
             "`http(s)://…`, `tcp://host:port` (IPv6 in brackets), `cmd://COMMAND` (by the shell, healthy at exit 0) "
-            "or `log://REGEX` (healthy once an output line matches).",
+            "or `log://REGEX` (healthy once an output line matches). `$PORT`, `$PORT1`… for a port is that of `ports`.",
             required=True,
         ),
         Key("interval", _seconds, "As `health_check_interval`.", default_note="`health_check_interval`"),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from runcept.core.views import ProcessView, State
 
-__all__ = ["diagnose"]
+__all__ = ["diagnose", "diagnose_output"]
 
 _Rule = tuple[re.Pattern[str], Callable[[re.Match[str], Sequence[str]], str]]
 
@@ -25,8 +25,11 @@ def diagnose(view: ProcessView, output: Sequence[str]) -> str:
 
     `output`: lines without escapes of terminals, oldest first.
     """
-    if view.state is State.STARTING:
-        return _never_ready(view)
+    return _never_ready(view) if view.state is State.STARTING else diagnose_output(view, output)
+
+
+def diagnose_output(view: ProcessView, output: Sequence[str]) -> str:
+    """The same, from the lines, the reason and the exit code alone."""
     for line in reversed([*output, _ENDED.sub("", view.reason or "")]):
         for pattern, sentence in _RULES:
             if found := pattern.search(line):
@@ -102,7 +105,7 @@ _RULES: Sequence[_Rule] = (
     ),
     (re.compile(r"(?i)ECONNREFUSED|connection refused"), _refused),
     (
-        re.compile(r"MemoryError|heap out of memory|OutOfMemoryError|[Cc]annot allocate memory"),
+        re.compile(r"MemoryError|heap out of memory|was out of memory$|OutOfMemoryError|[Cc]annot allocate memory"),
         _said("It ran out of memory: give it more, or have it use less."),
     ),
     (

@@ -115,7 +115,9 @@ class HealthCheck(msgspec.Struct, frozen=True):
     url: str
     probe: Probe
     target: str
-    """http: the URL; tcp: "host:port"; cmd: the shell command; log: the regular expression."""
+    """http: the URL; tcp: "host:port"; cmd: the shell command; log: the regular expression.
+
+    The port of the first two may be $PORT, which `check_port.resolved` makes that of a run."""
     interval: float = 30.0
     timeout: float = 5.0
     retries: int = 3

@@ -9,6 +9,7 @@ import msgspec
 
 from runcept.core import events as ev
 from runcept.core.backoff import delay_before_restart, recent
+from runcept.core.check_port import resolved
 from runcept.core.effects import Effect, Kill, Record, Release, Signal, Spawn, Watch
 from runcept.core.life import SUPERVISOR, Cause, Life
 from runcept.core.model import Health, Kind, Process, Restart, State
@@ -200,7 +201,8 @@ def await_ready(life: Life, event: ev.Spawned, context: Context) -> Effects:
         _enter(life, State.STARTING, "has just been started", context.now + SETTLE_SECONDS)
     else:
         life.health = Health.UNKNOWN
-        _enter(life, State.STARTING, f"waits for its health check {mask(process.health_check.url)}")
+        url = resolved(process.health_check, event.ports).url
+        _enter(life, State.STARTING, f"waits for its health check {mask(url)}")
     return []
 
 

@@ -85,6 +85,14 @@ class Supervisor:
         """Look at everything once, after the lives were restored."""
         return self._reconcile(set(self.lives), now)
 
+    def unmet(self, name: str) -> list[str]:
+        """The dependencies that are not as it needs them, in the order of its list."""
+        return [each.name for each in self._processes[name].depends_on if self._unmet(each)[1]]
+
+    def holding_up(self, name: str) -> list[str]:
+        """What depends on it, goes down as well, and has to end before it may."""
+        return [each for each in self.plan.sort(self.plan.dependents(name)) if self._goes_down_first(self.lives[each])]
+
     def take_changed(self) -> list[Life]:
         """The lives that were stepped since this was last called, in no order."""
         changed = [self.lives[name] for name in self._changed]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from runcept.core.check_port import resolved
 from runcept.core.life import Life
 from runcept.core.model import Health, Probe, Process, Project, State
 from runcept.units import instant
@@ -145,17 +146,19 @@ def process_view(
         memory_bytes=usage.memory_bytes,
         cpu_percent=usage.cpu_percent,
         ports=ports,
-        urls=[url for url in usage.urls if not _speaks_otherwise(process, url)],
+        urls=[url for url in usage.urls if not _speaks_otherwise(process, life, url)],
         depends_on=[dependency.name for dependency in process.depends_on],
         log_path=log_path,
         notice=notice or None,
     )
 
 
-def _speaks_otherwise(process: Process, url: str) -> bool:
+def _speaks_otherwise(process: Process, life: Life, url: str) -> bool:
     """Its health check connects there without HTTP: then it is no address for a browser."""
     check = process.health_check
-    return check is not None and check.probe is Probe.TCP and url.endswith(f":{check.target.rpartition(':')[2]}")
+    if check is None or check.probe is not Probe.TCP:
+        return False
+    return url.endswith(f":{resolved(check, life.ports).target.rpartition(':')[2]}")
 
 
 def count(views: list[ProcessView]) -> Counts:

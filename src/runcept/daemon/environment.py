@@ -10,6 +10,8 @@ from functools import cached_property
 
 import msgspec
 
+from runcept.core.check_port import resolved
+from runcept.core.check_standing import CheckStanding
 from runcept.core.effects import Effect
 from runcept.core.events import Event, Exited, HealthChanged, Spawned
 from runcept.core.life import Life
@@ -121,7 +123,16 @@ class Environment:
         """Begin to check the health of a living run, as far as it was known before."""
         check = self.supervisor.project.process(life.name).health_check
         if check is not None and life.pid is not None:
-            self.health.begin(life.name, life.run, check, life.started, known=life.health, now=now)
+            asked = resolved(check, life.ports)
+            self.health.begin(life.name, life.run, asked, life.started, known=life.health, now=now)
+
+    def standing(self, name: str, now: float) -> CheckStanding | None:
+        """How the health check of a living run stands, without what is secret."""
+        found = self.health.standing(name, now)
+        if found is None:
+            return None
+        check = msgspec.structs.replace(found.check, url=self._told(name, found.check.url))
+        return msgspec.structs.replace(found, check=check, detail=self._told(name, found.detail))
 
     def answered(self, answer: HealthChanged | None, now: float) -> list[Effect]:
         """A change of health."""
@@ -133,9 +144,10 @@ class Environment:
         words = {field: getattr(event, field) for field in _TEXTS.intersection(event.__struct_fields__)}
         if not any(words.values()):
             return event
-        hidden = self.secrets(event.name)
-        told = {field: printable(mask(text, hidden), color=False) for field, text in words.items()}
-        return msgspec.structs.replace(event, **told)
+        return msgspec.structs.replace(event, **{field: self._told(event.name, text) for field, text in words.items()})
+
+    def _told(self, name: str, text: str) -> str:
+        return printable(mask(text, self.secrets(name)), color=False)
 
     def tick(self, now: float) -> tuple[list[Effect], list[ProbeDue]]:
         """Everything that is due."""

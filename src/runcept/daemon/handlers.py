@@ -66,6 +66,7 @@ class Handlers:
             "stop": self.stop,
             "restart": self.restart,
             "wait": self._inquiries.wait,
+            "wait_all": self._inquiries.wait_all,
             "explain": self._inquiries.explain,
             "watch": self._inquiries.watch,
             "status": self._inquiries.status,

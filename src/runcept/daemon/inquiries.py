@@ -50,6 +50,7 @@ def is_down(life: Life) -> bool:
 
 
 _Reached = Literal["ready", "stopped", "exited"]
+_Outcome = Literal["ready", "stopped", "exited", "timeout", "undecided"]
 
 
 def _reached(life: Life, until: _Reached, run: int) -> _Reached | None:
@@ -185,27 +186,51 @@ class Inquiries:
         """Wait for what becomes of a process."""
         del notify
         environment, name = self._one(params)
-        run = environment.lives[name].run
-        outcome: _Reached | None = None
+        (waited,) = await self._wait(environment, [name], params)
+        return waited
+
+    async def wait_all(self, params: m.WaitAll, notify: Notify) -> m.AllWaited:
+        """Wait for what becomes of each of several, or until one ends the wait."""
+        del notify
+        environment = self._shown(params.environment)
+        self._engine.touch(environment, params.actor)
+        meant = [name for pattern in params.names for name in environment.supervisor.plan.select([pattern])]
+        waited = await self._wait(environment, list(dict.fromkeys(meant)), params)
+        return m.AllWaited(environment=environment.path, waited=waited)
+
+    async def _wait(self, environment: Environment, names: list[str], params: m.Wait | m.WaitAll) -> list[m.Waited]:
+        runs = {name: environment.lives[name].run for name in names}
+        outcomes: dict[str, _Reached] = {}
 
         def is_over() -> bool:
-            nonlocal outcome
-            life = environment.lives.get(name)
-            outcome = "stopped" if life is None else _reached(life, params.until, run)
-            return outcome is not None
+            for name in names:
+                life = environment.lives.get(name)
+                reached = "stopped" if life is None else _reached(life, params.until, runs[name])
+                if reached is not None:
+                    outcomes[name] = reached
+                else:  # ready for a moment only
+                    outcomes.pop(name, None)
+            is_lost = params.until == "ready" and any(each != "ready" for each in outcomes.values())
+            return is_lost or len(outcomes) == len(names)
 
-        await self._engine.wait_until(is_over, params.timeout)
+        is_in_time = await self._engine.wait_until(is_over, params.timeout)
         self._engine.touch(environment, params.actor)
-        if name not in environment.lives:
-            raise ProcessNotFound(name, environment.project.name, environment.path, [*environment.lives])
-        (view,) = self.views(environment, [name], self.measure([environment]))
-        return m.Waited(environment=environment.path, process=view, outcome=outcome or "timeout")
+        for name in names:
+            if name not in environment.lives:
+                raise ProcessNotFound(name, environment.project.name, environment.path, [*environment.lives])
+        otherwise: _Outcome = "undecided" if is_in_time else "timeout"
+        views = self.views(environment, names, self.measure([environment]))
+        return [
+            m.Waited(environment=environment.path, process=view, outcome=outcomes.get(view.name, otherwise))
+            for view in views
+        ]
 
     async def explain(self, params: m.Explain, notify: Notify) -> m.Explanation:
         """Why a process is as it is."""
         del notify
         environment, name = self._one(params)
-        found = causes(environment.supervisor, name)
+        now = self._engine.now()
+        found = causes(environment.supervisor, name, lambda each: environment.standing(each, now), now, time.time())
         names = {name, found[-1].process}
         views = {each.name: each for each in self.views(environment, names, self.measure([environment]))}
         return m.Explanation(
@@ -213,7 +238,7 @@ class Inquiries:
             process=views[name],
             causes=found,
             root=views[found[-1].process],
-            next=what_next(environment.supervisor, name, self._engine.now()),
+            next=what_next(environment.supervisor, name, now),
         )
 
     def _one(self, params: m.OfProcess) -> tuple[Environment, str]:

@@ -40,6 +40,7 @@
     ├── LogNotReadable                1
     ├── LogNotRemovable               1
     ├── WillNotBeReady                1
+    ├── NotAwaited                    1
     ├── TimedOut                    124
     └── Interrupted                 130
 
@@ -90,6 +91,7 @@ __all__ = [
     "LogNotRemovable",
     "LogsUnwritable",
     "NoDescriptorLeft",
+    "NotAwaited",
     "NotFound",
     "PatternInvalid",
     "PortTaken",
@@ -412,6 +414,16 @@ class WillNotBeReady(RunceptError):
 
     def __init__(self, name: str, what: str, now: str) -> None:
         super().__init__(f"{name} {what}: {now}", hint=f"`runcept explain {name}` tells why.", process=name)
+
+
+class NotAwaited(RunceptError):
+    """The wait for several processes ended for another one, before it was known what becomes of this one."""
+
+    code = "not-awaited"
+    hint = "Wait for it alone, or mend the other one first."
+
+    def __init__(self, name: str, what: str, now: str) -> None:
+        super().__init__(f"{name} {what}; {now}", process=name)
 
 
 class Interrupted(RunceptError):

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from runcept.api import messages as m
-from runcept.client import inquiry
+from runcept.client import inquiry, line_wait
 from runcept.client.autostart import ensure_daemon
 from runcept.client.calls import call
 from runcept.config.discovery import find_project
@@ -264,13 +264,13 @@ class Calls:
     async def _explain(self, given: a.Named, _: Report) -> Answer:
         params = m.Explain(environment=self.environment(given.environment), name=given.name, actor="mcp")
         told: m.Explanation = await call(self._home, "explain", params)
-        found = await asyncio.to_thread(inquiry.evidence, told.root)
+        found = await asyncio.to_thread(inquiry.explained, told)
         problem = answers.problem_of(told.root, found.output)
-        structure = msgspec.to_builtins(told)
+        structure = msgspec.to_builtins(found)
         structure["errors"] = answers.errors_told(found.errors, _ERRORS_BYTES)
         structure["output"] = problem.output
-        structure["advice"] = problem.advice
-        return Answer(answers.explained_text(told, problem), structure)
+        structure["advice"] = found.fix
+        return Answer(answers.explained_text(told, problem, found.fix, inquiry.time_here), structure)
 
     # ------------------------------------------------------------------------------------------- waiting
 
@@ -287,7 +287,7 @@ class Calls:
         structure = msgspec.to_builtins(waited)
         view = waited.process
         text = answers.waited_text(view, waited.outcome, seconds)
-        if isinstance(waited, inquiry.Matched):
+        if isinstance(waited, line_wait.Matched):
             structure["line"]["message"] = line = answers.plain(waited.line.message)
             text = f"It wrote: {line}"
         elif waited.outcome != given.until and not _is_well(view):
@@ -303,7 +303,7 @@ class Calls:
 
         def wait() -> m.Waited:
             with ensure_daemon(self._home) as connection:
-                return inquiry.wait_for_line(connection, params, pattern, has_gone.is_set)
+                return line_wait.wait_for_line(connection, params, pattern, has_gone.is_set)
 
         try:
             return await asyncio.to_thread(wait)

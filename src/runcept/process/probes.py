@@ -75,11 +75,13 @@ async def _ask(
                 case Probe.CMD:
                     ok, detail = await _command(check, cwd=cwd, env=env, shell=shell, umask=umask, tag=tag)
                 case Probe.LOG:
-                    raise ValueError("a log:// check is answered by the log")
+                    raise AssertionError("a log:// check is answered by the log")
     except TimeoutError:
         ok, detail = False, f"no answer within {format_duration(check.timeout)} from {_short(check.url)}"
     except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, UnicodeError) as error:
         ok, detail = False, f"{_short(check.url)} {_reason(error)}"
+    except ValueError:  # $PORT, of a run that was started before the project file gave it one
+        ok, detail = False, f"{_short(check.url)} names a port that this run was not given"
     return ProbeResult(ok, detail, time.monotonic() - begun)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import msgspec
 
+from runcept.core.check_standing import CheckStanding
 from runcept.core.events import HealthChanged
 from runcept.core.model import Health, HealthCheck, Probe
 from runcept.units import format_duration
@@ -35,6 +36,12 @@ class _Watch(msgspec.Struct):
     next_at: float | None
     delay: float = _FIRST_DELAY
     failures: int = 0
+    """That count, in a row."""
+    row: int = 0
+    """All in a row."""
+    row_since: float | None = None
+    detail: str = ""
+    """Of the last of the row."""
     succeeded: bool = False
     health: Health = Health.UNKNOWN
 
@@ -85,14 +92,33 @@ class HealthSchedule:
             return None
         if ok:
             watch.failures, watch.succeeded, watch.delay = 0, True, watch.check.interval
+            watch.row, watch.row_since = 0, None
         else:
             in_start_period = not watch.succeeded and now - watch.started < watch.check.start_period
             watch.failures += 0 if in_start_period else 1
+            watch.row, watch.detail = watch.row + 1, detail
+            watch.row_since = now if watch.row_since is None else watch.row_since
         if watch.check.probe is not Probe.LOG:
             watch.next_at = now + min(watch.delay, watch.check.interval)
         if not watch.succeeded:
             watch.delay = min(watch.delay * _GROWTH, watch.check.interval)
         return self._judge(name, watch, ok=ok, detail=detail)
+
+    def standing(self, name: str, now: float) -> CheckStanding | None:
+        """How the check of a living run stands; None: there is none."""
+        watch = self._watches.get(name)
+        if watch is None:
+            return None
+        counts_from = watch.started + watch.check.start_period
+        counts = watch.succeeded or now >= counts_from
+        standing = CheckStanding(watch.check, None if counts else counts_from, next_at=watch.next_at)
+        if watch.check.probe is not Probe.LOG:
+            replace = msgspec.structs.replace
+            return replace(standing, failures=watch.row, since=watch.row_since, detail=watch.detail)
+        if watch.succeeded:
+            return standing
+        detail = f"no line has matched {watch.check.target} yet"
+        return msgspec.structs.replace(standing, since=watch.started, detail=detail)
 
     @staticmethod
     def _judge(name: str, watch: _Watch, *, ok: bool, detail: str) -> HealthChanged | None:
