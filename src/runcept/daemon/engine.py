@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Iterable
-from typing import Protocol
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
 
 from runcept.core.effects import Effect, Record, Spawn
 from runcept.core.events import Event
@@ -170,10 +170,18 @@ class Engine:
         answer = environment.health.probed(name, run, ok=ok, detail=detail, now=self.now())
         self._settle(environment, environment.answered(answer, self.now()), "supervisor")
 
-    def record(self, kind: str, message: str, actor: str, environment: Environment | None = None) -> None:
-        """A line of the history that is about no single process."""
+    def record(  # noqa: PLR0917  a line has so many parts
+        self,
+        kind: str,
+        message: str,
+        actor: str,
+        environment: Environment | None = None,
+        process: str | None = None,
+        data: Mapping[str, Any] | None = None,
+    ) -> None:
+        """A line of the history that no step of a process's life has told."""
         path = None if environment is None else environment.path
-        event = StoredEvent(time.time(), path, None, kind, message, actor, {})
+        event = StoredEvent(time.time(), path, process, kind, message, actor, dict(data or {}))
         with self._database.transaction():
             self._database.add_events([event])
         self._publish([event])
