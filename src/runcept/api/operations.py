@@ -39,6 +39,7 @@ _ROWS = (
     Operation("list", m.Status, m.ProcessList, "The processes of one environment.", read_only=True),
     Operation("wait", m.Wait, m.Waited, "Wait until a process is ready, stopped, or has exited.", read_only=True),
     Operation("explain", m.Explain, m.Explanation, "Why a process is as it is.", read_only=True),
+    Operation("exec", m.Exec, m.Surroundings, "What a command beside a process is run with.", read_only=True),
     Operation("watch", m.Watch, m.NoResult, "Hear of each change.", read_only=True, activity=False),
     Operation("logs", m.Logs, m.LogLines, "What processes have written.", read_only=True, is_local=True),
     Operation("clear_logs", m.ClearLogs, m.ClearedLogs, "Remove what processes have written so far.", destructive=True),

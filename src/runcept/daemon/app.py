@@ -21,6 +21,7 @@ from runcept.core.secrets import mask
 from runcept.daemon.engine import Engine
 from runcept.daemon.handlers import Handlers
 from runcept.daemon.hooks import Hooks
+from runcept.daemon.notifier import Notifier
 from runcept.daemon.performer import SystemPerformer
 from runcept.daemon.recovery import Recovery
 from runcept.daemon.server import bind, serve
@@ -76,6 +77,7 @@ class Daemon:
         self._performer = SystemPerformer(home, self._engine, database, self._spawn_task)
         self._engine.performer = self._performer
         self._hooks = Hooks(home, self._engine, self._performer.runs, self._spawn_task)
+        Notifier(home, self._engine, self._spawn_task)
         self._handlers = Handlers(home, self._engine, self._performer)
         self._listener: socket.socket
         self._server: asyncio.Task[None]

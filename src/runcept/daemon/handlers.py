@@ -65,6 +65,7 @@ class Handlers:
             "restart": self.restart,
             "wait": self._inquiries.wait,
             "explain": self._inquiries.explain,
+            "exec": self._inquiries.exec,
             "watch": self._inquiries.watch,
             "status": self._inquiries.status,
             "list": self._inquiries.list_processes,
