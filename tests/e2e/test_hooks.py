@@ -36,13 +36,14 @@ def history(project: Project, kind: str = "hook") -> list[tuple[str, str]]:
 
 def test_each_event_of_a_process_runs_its_hook(project: Project) -> None:
     """Ready, unhealthy, exited and failed, of the project's hooks for every process; a task is ready when done."""
+    (project.path / "up").touch()
     project.write(f"""
 [project]
 name = "shop"
 hooks = {{ {ALL} }}
 [[process]]
 name = "web"
-command = "touch up; exec sleep 1000"
+command = "exec sleep 1000"
 health_check = {{ url = "cmd://test -e up", interval = 0.1, retries = 1, start_period = 0 }}
 [[process]]
 name = "task"
@@ -50,6 +51,7 @@ kind = "task"
 command = "true"
 [[process]]
 name = "worker"
+kind = "task"
 command = "exit 3"
 [[process]]
 name = "needy"
@@ -241,6 +243,7 @@ CASCADE = """
 name = "shop"
 [[process]]
 name = "db"
+kind = "task"
 command = "echo '<b>no & disk' >&2; exit 3"
 [[process]]
 name = "web"
