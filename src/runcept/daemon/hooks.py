@@ -40,8 +40,8 @@ _BETWEEN_SECONDS = 1.0
 _AT_ONCE = 8
 _LEAVING_SECONDS = 5.0
 """For hooks to end when the daemon does."""
-_LOOK_SECONDS = 0.5
-"""How often it is looked whether anything that a hook has started lives."""
+_LOOK_SECONDS = 0.25
+"""How often it is looked whether anything that a hook has started lives: any number of hooks share four looks."""
 _LINE_MAX = 500
 _OUTPUT_MAX = 2_000
 """Characters of its output in the history."""
@@ -159,8 +159,12 @@ class Hooks:
             finally:
                 self._running -= 1
                 self._ended.set()
-        while self._engine.now() < over_at and await self._left(tag):  # noqa: ASYNC110  no event of ours
-            await asyncio.sleep(min(_LOOK_SECONDS, max(0, over_at - self._engine.now())))
+        seen_at = self._engine.now()
+        while (pause := min(_LOOK_SECONDS, over_at - self._engine.now())) > 0:
+            await asyncio.sleep(pause)
+            if not await self._left(tag, seen_at):
+                return
+            seen_at += pause
         await self._sweep(tag)
 
     async def _run(self, key: _Key, call: _Call, tag: int) -> _Outcome:
@@ -214,12 +218,14 @@ class Hooks:
         return members.tag(dict(zip(_Key._fields, key, strict=True)), self._home)
 
     @staticmethod
-    async def _left(tag: int) -> list[members.Member]:
-        found = await patiently(partial(members.tagged, [tag]))
+    async def _left(tag: int, since: float) -> list[members.Member]:
+        """What lives of it, as a look tells that was begun at `since` (monotonic) or later."""
+        found = await patiently(partial(members.tagged, [tag], since))
         return found.get(tag, [])
 
     async def _sweep(self, tag: int) -> None:
-        if left := await sweep(lambda: self._left(tag)):
+        begun = self._engine.now()
+        if left := await sweep(lambda: self._left(tag, max(begun, members.recently()))):
             _log.error("of a hook there lives what cannot be killed: %s", mask(members.named(left)))
 
     async def take_up(self) -> None:
@@ -232,7 +238,7 @@ class Hooks:
         }
         if not tags:
             return
-        found = await patiently(partial(members.tagged, [*tags]))
+        found = await patiently(partial(members.tagged, [*tags], self._engine.now()))
         if not found:
             return
         await asyncio.sleep(self._limit)

@@ -72,12 +72,17 @@ def tag(marker: Mapping[str, str], home: str = "") -> int:
     return int.from_bytes(blake2b(name.encode(errors="surrogateescape"), digest_size=7).digest())
 
 
-def tagged(numbers: Collection[int]) -> dict[int, list[Member]]:
-    """What lives now and carries one of these tags, by tag; those of which there is nothing are left out."""
-    taken = census()
+def tagged(numbers: Collection[int], since: float) -> dict[int, list[Member]]:
+    """What carries one of these tags, by tag, as a look tells that was begun at `since` (monotonic) or later.
+
+    Those of which nothing lives are left out.
+    """
+    global _last  # noqa: PLW0603  one look serves all who ask at the same time
+    if _last.taken_at < since:
+        _last = census()
     found = {}
     for number in numbers:
-        living = [entry for entry in _tagged(taken, number, {os.getpid()}) if not entry.is_zombie]
+        living = [entry for entry in _tagged(_last, number, {os.getpid()}) if not entry.is_zombie]
         if living:
             found[number] = [Member(e.pid, e.start_time, system.command_of(e.pid), e.parent) for e in living]
     return found
