@@ -98,7 +98,7 @@ def test_defaults_are_those_of_the_model(tmp_path: Path) -> None:
     """What is not written is as `core.model` says: the schema's defaults are no second truth."""
     found = project(tmp_path, '[project]\nname = "shop"\n[[process]]\nname = "web"\ncommand = ["serve"]\n')
     path = os.path.realpath(tmp_path)
-    assert found == Project(path, "shop", processes=(Process("web", "serve", ("serve",), path),))
+    assert found == Project(path, "shop", working_dir=path, processes=(Process("web", "serve", ("serve",), path),))
 
 
 def test_a_project_may_have_no_process_yet(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ __all__ = [
     "Event",
     "EventList",
     "Events",
+    "Exec",
     "Explain",
     "Explanation",
     "Forget",
@@ -39,6 +40,7 @@ __all__ = [
     "Status",
     "Stop",
     "StopDaemon",
+    "Surroundings",
     "Wait",
     "WaitAll",
     "Waited",
@@ -157,6 +159,22 @@ class Explain(OfProcess, frozen=True, kw_only=True):
     """Why a process is as it is."""
 
 
+class Exec(OfEnvironment, frozen=True, kw_only=True):
+    """What a command is run with that is not the daemon's to run: it runs where it was typed."""
+
+    name: Annotated[str, msgspec.Meta(max_length=256)] | None = None
+    """A process, or a glob that means no other; null: the project itself."""
+    environ: Annotated[dict[str, str], msgspec.Meta(max_length=20_000)] | None = None
+    """The environment of the asking shell, for a project that was activated from none yet."""
+    umask: Annotated[int, msgspec.Meta(ge=0, le=0o777)] | None = None
+    """Its umask, likewise."""
+    terminal: Annotated[dict[str, str | None], msgspec.Meta(max_length=100)] = {}
+    """What is true of the terminal that it runs on, in place of the one that the project was activated from.
+
+    null: not set.
+    """
+
+
 class Watch(Params, frozen=True, kw_only=True):
     """Send a `change` notification for each change of any environment."""
 
@@ -240,6 +258,16 @@ class StopDaemon(Params, frozen=True, kw_only=True):
     """Stop the processes first; false leaves them running under the keeper."""
     kill: bool = False
     """Do not wait for their grace: SIGKILL at once."""
+
+
+class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a process of a project is started with, or would be."""
+
+    environment: str
+    process: str | None
+    environ: dict[str, str]
+    working_dir: str
+    umask: int
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

@@ -41,6 +41,7 @@ _ROWS = (
     Operation("wait_all", m.WaitAll, m.AllWaited, "The same of several processes.", read_only=True),
     Operation("explain", m.Explain, m.Explanation, "Why a process is as it is.", read_only=True),
     Operation("events", m.Events, m.EventList, "What has happened, when, and who asked for it.", read_only=True),
+    Operation("exec", m.Exec, m.Surroundings, "What a command beside a process is run with.", read_only=True),
     Operation("watch", m.Watch, m.NoResult, "Hear of each change.", read_only=True, activity=False),
     Operation("logs", m.Logs, m.LogLines, "What processes have written.", read_only=True, is_local=True),
     Operation("clear_logs", m.ClearLogs, m.ClearedLogs, "Remove what processes have written so far.", destructive=True),

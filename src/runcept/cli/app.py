@@ -36,6 +36,7 @@ _ENTRIES = {
     "stop": Entry(f"{_COMMANDS}.processes", "stop", _PROCESSES, "Stop processes and what depends on them."),
     "restart": Entry(f"{_COMMANDS}.processes", "restart", _PROCESSES, "Stop and start processes."),
     "wait": Entry(f"{_COMMANDS}.waiting", "wait", _PROCESSES, "Wait until a process is ready, or has exited."),
+    "exec": Entry(f"{_COMMANDS}.running", "exec_", _PROCESSES, "Run a command as a process would run."),
     "explain": Entry(f"{_COMMANDS}.waiting", "explain", _PROCESSES, "Why a process is as it is."),
     "list": Entry(f"{_COMMANDS}.status", "list_processes", _PROCESSES, "The project's processes (also: ls)."),
     "ps": Entry(f"{_COMMANDS}.status", "ps", _PROCESSES, "The processes of all projects."),

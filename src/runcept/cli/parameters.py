@@ -15,6 +15,7 @@ __all__ = [
     "lines_option",
     "name_argument",
     "names_argument",
+    "optional_name_argument",
     "optional_names_argument",
     "path_and_names_argument",
     "path_argument",
@@ -91,6 +92,7 @@ def lines_option(default: int) -> Callable[[F], F]:
 
 name_argument = click.argument("name", metavar="NAME", shell_complete=_complete_name)
 names_argument = click.argument("names", nargs=-1, required=True, metavar="NAME…", shell_complete=_complete_name)
+optional_name_argument = click.argument("name", required=False, metavar="[NAME]", shell_complete=_complete_name)
 optional_names_argument = click.argument("names", nargs=-1, metavar="[NAME…]", shell_complete=_complete_name)
 path_and_names_argument = click.argument(
     "names", nargs=-1, metavar="[PATH] [NAME…]", shell_complete=_complete_path_or_name

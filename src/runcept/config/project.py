@@ -102,6 +102,8 @@ class _Reading:
             notify=self.settings.notify,
             env_files=tuple(dict.fromkeys(self.env_files)),
             shell=self.base["shell"],
+            working_dir=self.working_dir,
+            env={**self.settings.env, **self.file_env, **self.own.get("env", {})},
             processes=tuple(processes),
         )
 

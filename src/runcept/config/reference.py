@@ -62,7 +62,10 @@ _DEPENDENCY = "An entry is a name, or a table with these keys. Circles are refus
 _SETTINGS = """\
 The file `config.toml` in Runcept's home (`$RUNCEPT_HOME`, else `~/.runcept`) holds what is true for every project. It
 takes these keys at its top level, and the [shared keys](#shared-keys)."""
-_HOOKS = "Commands that are run by `shell` when something happens to the process, beside everything else."
+_HOOKS = (
+    "Commands that are run by `shell` when something happens to the process, beside everything else;"
+    " [hooks.md](hooks.md) tells what they get, and what they may cost."
+)
 _ENVIRONMENT = """\
 ## The environment of a process
 

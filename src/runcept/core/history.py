@@ -27,6 +27,7 @@ KINDS: Mapping[str, str] = {
     "adopted": "it lived already when a daemon or a keeper was started, and is looked after again",
     "daemon_started": "a daemon was started",
     "keeper_started": "a keeper was started in the place of one that was lost",
+    "hook": "a hook of a process ran: how it went, and the last that it wrote",
     "home_restored": "the home was removed, and made anew",
 }
 """Kind → what has happened, for people."""

@@ -209,7 +209,11 @@ class Project(msgspec.Struct, frozen=True):
     env_files: tuple[str, ...] = ()
     """All that were read for it: what it depends on beside its file. Absolute paths."""
     shell: tuple[str, ...] = ("/bin/sh", "-c")
-    """Also runs `cmd://` health checks."""
+    """Also runs `cmd://` health checks and hooks."""
+    working_dir: str = ""
+    """The base of those of its processes; where commands run that are of none. "": `path`."""
+    env: dict[str, str] = {}
+    """Global and project environment, merged: of commands that are of no process."""
     processes: tuple[Process, ...] = ()
     """In the order of the file; names are unique, dependencies exist and have no cycle."""
 

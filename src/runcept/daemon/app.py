@@ -20,6 +20,8 @@ from runcept.config.settings import load_settings
 from runcept.core.secrets import mask
 from runcept.daemon.engine import Engine
 from runcept.daemon.handlers import Handlers
+from runcept.daemon.hooks import Hooks
+from runcept.daemon.notifier import Notifier
 from runcept.daemon.performer import SystemPerformer
 from runcept.daemon.recovery import Recovery
 from runcept.daemon.retention import Retention
@@ -75,6 +77,8 @@ class Daemon:
         self._engine = Engine(asyncio.get_running_loop(), database)
         self._performer = SystemPerformer(home, self._engine, database, self._spawn_task)
         self._engine.performer = self._performer
+        self._hooks = Hooks(home, self._engine, self._performer.runs, self._spawn_task)
+        Notifier(home, self._engine, self._spawn_task)
         self._handlers = Handlers(home, self._engine, self._performer)
         self._listener: socket.socket
         self._server: asyncio.Task[None]
@@ -87,6 +91,7 @@ class Daemon:
         await self._connect()
         await Recovery(self._engine, self._database, self._performer, self._performer.link).run()
         self._recovered.set()
+        self._spawn_task(self._hooks.take_up())
         self._engine.record("daemon_started", f"version {runcept.__version__}, pid {os.getpid()}", "supervisor")
         _log.info("daemon %s started, pid %d", runcept.__version__, os.getpid())
         loop = asyncio.get_running_loop()
@@ -187,6 +192,7 @@ class Daemon:
         link = self._performer.link
         try:
             await self._performer.settle()
+            await self._hooks.end()
             await link.goodbye()
         except (RunceptError, OSError) as error:
             _log.warning("the keeper did not answer: %s", error)

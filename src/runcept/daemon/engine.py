@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from runcept.core.effects import Effect, Record, Release, Spawn
@@ -184,11 +184,11 @@ class Engine:
         environment: Environment | None = None,
         *,
         process: str | None = None,
-        data: dict[str, Any] | None = None,
+        data: Mapping[str, Any] | None = None,
     ) -> None:
         """A line of the history that the core does not know of; without an environment, about the daemon itself."""
         path = None if environment is None else environment.path
-        event = StoredEvent(time.time(), path, process, kind, message, actor, data or {})
+        event = StoredEvent(time.time(), path, process, kind, message, actor, dict(data or {}))
         with self._database.transaction():
             self._database.add_events([event])
         self._publish([event])

@@ -68,6 +68,7 @@ class Handlers:
             "wait": self._inquiries.wait,
             "wait_all": self._inquiries.wait_all,
             "explain": self._inquiries.explain,
+            "exec": self._inquiries.exec,
             "watch": self._inquiries.watch,
             "status": self._inquiries.status,
             "list": self._inquiries.list_processes,

@@ -7,6 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Literal
 
 import msgspec
@@ -16,12 +17,14 @@ from runcept.config.project import load_project
 from runcept.config.settings import load_settings
 from runcept.core.explain import causes, what_next
 from runcept.core.life import Life
-from runcept.core.model import State
+from runcept.core.model import Process, Project, State
+from runcept.core.plan import Plan
 from runcept.core.secrets import mask
 from runcept.core.views import Descendant, EnvironmentView, ProcessView, RunView, Usage, environment_view, process_view
 from runcept.daemon.engine import Engine
-from runcept.daemon.environment import Environment
+from runcept.daemon.environment import USUAL_UMASK, Environment
 from runcept.daemon.performer import SystemPerformer
+from runcept.daemon.surroundings import command_environ, login_environ
 from runcept.database.queries import RunRecord
 from runcept.errors import (
     ConfigUnreadable,
@@ -95,6 +98,14 @@ def _duration(run: RunRecord) -> float | None:
     if run.started_at is None or run.ended_at is None:
         return None
     return round(max(0.0, run.ended_at - run.started_at), 3)  # the clock may have been put back
+
+
+def _single(plan: Plan, named: str) -> str:
+    """The one process that is meant. ProcessNotFound, SeveralProcesses."""
+    name, *others = plan.select([named])
+    if others:
+        raise SeveralProcesses(named, [name, *others])
+    return name
 
 
 class Inquiries:
@@ -241,14 +252,43 @@ class Inquiries:
             next=what_next(environment.supervisor, name, now),
         )
 
+    async def exec(self, params: m.Exec, notify: Notify) -> m.Surroundings:
+        """What the asking client may run a command with: that of a process, or of the project."""
+        del notify
+        environment = self._shown(params.environment)
+        self._engine.touch(environment, params.actor)
+        project, process = self._as_started_now(environment, params.name)
+        captured, umask = environment.environ, environment.umask
+        if captured is None:
+            captured, umask = params.environ, USUAL_UMASK if params.umask is None else params.umask
+        shell: dict[str, str | None] = {**(await login_environ() if captured is None else captured), **params.terminal}
+        given = {name: value for name, value in shell.items() if value is not None}
+        life = None if process is None else environment.lives.get(process.name)
+        environ = await command_environ(given, project, process, life)
+        directory = project.working_dir if process is None else process.working_dir
+        return m.Surroundings(
+            environment=environment.path,
+            process=None if process is None else process.name,
+            environ=environ,
+            working_dir=directory or environment.path,
+            umask=umask,
+        )
+
+    def _as_started_now(self, environment: Environment, named: str | None) -> tuple[Project, Process | None]:
+        """A process as it runs; one that does not, and the project itself, as the file has it now."""
+        life = environment.lives.get(named or "")
+        if named is not None and life is not None and life.pid is not None:
+            return environment.project, environment.project.process(named)
+        project = environment.project
+        with suppress(ProjectNotFound):
+            project = load_project(os.path.join(environment.path, PROJECT_FILE), load_settings(self._home))
+        return project, None if named is None else project.process(_single(Plan(project), named))
+
     def _one(self, params: m.OfProcess) -> tuple[Environment, str]:
         """The process that is meant, and its environment. BadRequest where several are."""
         environment = self._shown(params.environment)
         self._engine.touch(environment, params.actor)
-        name, *others = environment.supervisor.plan.select([params.name])
-        if others:
-            raise SeveralProcesses(params.name, [name, *others])
-        return environment, name
+        return environment, _single(environment.supervisor.plan, params.name)
 
     async def watch(self, params: m.Watch, notify: Notify) -> m.NoResult:
         """Tell of each change, until the time is up."""

@@ -9,10 +9,11 @@ from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
 import runcept.process.ports as tcp
-from runcept.core.model import Process
+from runcept.core.life import Life
+from runcept.core.model import Process, Project
 from runcept.errors import PortTaken
 
-__all__ = ["Holder", "child_environ", "choose_ports", "login_environ"]
+__all__ = ["Holder", "child_environ", "choose_ports", "command_environ", "login_environ"]
 
 _LOGIN_SECONDS = 5.0
 _login: dict[str, str] | None = None
@@ -32,6 +33,20 @@ async def child_environ(
             environ["PORT"] = str(port)
         environ[f"PORT{index}"] = str(port)
     return environ
+
+
+async def command_environ(
+    captured: Mapping[str, str], project: Project, process: Process | None, life: Life | None
+) -> dict[str, str]:
+    """What a command gets that somebody runs beside a process, or for the project as a whole.
+
+    There is no RUNCEPT_RUN in it: the command is not of the run, and no stop of that ends it.
+    """
+    marker = {"RUNCEPT_ENVIRONMENT": project.path}
+    if process is None:
+        return {**captured, **project.env, **marker}
+    ports = process.ports if life is None or life.pid is None else life.ports
+    return await child_environ(captured, process, marker | {"RUNCEPT_PROCESS": process.name}, ports)
 
 
 async def login_environ() -> Mapping[str, str]:

@@ -15,7 +15,19 @@ from hashlib import blake2b
 from runcept.process import system
 from runcept.process.entry import Entry
 
-__all__ = ["Census", "Member", "census", "members", "members_of", "named", "recently", "rest", "tag", "tree_of"]
+__all__ = [
+    "Census",
+    "Member",
+    "census",
+    "members",
+    "members_of",
+    "named",
+    "recently",
+    "rest",
+    "tag",
+    "tagged",
+    "tree_of",
+]
 
 _CENSUS_SHARED = 0.005
 """Seconds for which a census is news, or as long as it took: a thousand runs that stop at once need few."""
@@ -74,6 +86,22 @@ def tag(marker: Mapping[str, str], home: str = "") -> int:
     """
     name = "\0".join([home, *marker.values()])
     return int.from_bytes(blake2b(name.encode(errors="surrogateescape"), digest_size=7).digest())
+
+
+def tagged(numbers: Collection[int], since: float) -> dict[int, list[Member]]:
+    """What carries one of these tags, by tag, as a look tells that was begun at `since` (monotonic) or later.
+
+    Those of which nothing lives are left out.
+    """
+    global _last  # noqa: PLW0603  one look serves all who ask at the same time
+    if _last.taken_at < since:
+        _last = census()
+    found = {}
+    for number in numbers:
+        living = [entry for entry in _tagged(_last, number, {os.getpid()}) if not entry.is_zombie]
+        if living:
+            found[number] = [Member(e.pid, e.start_time, system.command_of(e.pid), e.parent) for e in living]
+    return found
 
 
 def named(found: Iterable[Member]) -> str:

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import signal
 import socket
 import ssl
 import time
@@ -19,23 +17,18 @@ from urllib.parse import urlsplit
 
 from runcept.core.model import HealthCheck, Probe
 from runcept.core.secrets import mask, secret_values
+from runcept.process.commands import last_line, run_command
 from runcept.process.signals import name_of
-from runcept.process.system import set_tag
 from runcept.units import format_duration
 
 __all__ = ["ProbeResult", "probe"]
 
 _STATUS_LINE_MAX = 8192
-_OUTPUT_MAX = 65536
 _TEXT_MAX = 200
 _SUSPENDED_SECONDS = 0.5
 """A probe that takes so much longer than it may was not waiting: we were suspended, and the answer with us."""
 _Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-_starting = asyncio.Lock()
 _LOCAL = {"localhost", "127.0.0.1", "::1"}
-_IN_DIRECTORY = ("/bin/sh", "-c", 'cd "$1" && shift && exec "$@"', "sh")
-"""Followed by the directory and the command. The event loop waits for the execution of what it starts, so that is this
-shell: a directory on a server that is gone holds up the shell, which has nothing of ours open, and has a timeout."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,60 +142,12 @@ async def _hang_up(writer: asyncio.StreamWriter) -> None:
 async def _command(
     check: HealthCheck, *, cwd: str, env: Mapping[str, str], shell: Sequence[str], umask: int, tag: int
 ) -> tuple[bool, str]:
-    # A pipe of our own: with asyncio's, wait() would wait for whoever inherited it, not for the command alone.
-    reading, writing = os.pipe()
     said = bytearray()
-    os.set_blocking(reading, False)
-    loop = asyncio.get_running_loop()
-    loop.add_reader(reading, _take, reading, said)
-    try:
-        try:
-            async with _starting:  # it inherits the tag from us, so it has it from its first instant on
-                set_tag(os.getpid(), tag)
-                try:
-                    process = await asyncio.create_subprocess_exec(
-                        *_IN_DIRECTORY,
-                        cwd,
-                        *shell,
-                        check.target,
-                        cwd="/",
-                        env=dict(env),
-                        stdin=asyncio.subprocess.DEVNULL,
-                        stdout=writing,
-                        stderr=writing,
-                        start_new_session=True,
-                        umask=umask,
-                    )
-                finally:
-                    set_tag(os.getpid(), 0)
-        finally:
-            os.close(writing)
-        try:
-            code = await process.wait()
-        finally:
-            if process.returncode is None:  # else its pid may be anybody's; what it has left carries the tag
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                await process.wait()
-        _take(reading, said)
-    finally:
-        loop.remove_reader(reading)
-        os.close(reading)
+    code = await run_command([*shell, check.target], cwd=cwd, env=env, umask=umask, tag=tag, said=said)
     how = f"exited with {code}" if code >= 0 else f"was killed by {name_of(-code)}"
-    lines = said.decode(errors="replace").split("\n")
-    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    last = last_line(said)
     hidden = secret_values(env)
     return code == 0, f"`{_short(check.target)}` {how}" + (f": {_short(last, hidden)}" if last else "")
-
-
-def _take(reading: int, said: bytearray) -> None:
-    """Keep the end of what there is to read."""
-    with contextlib.suppress(BlockingIOError):
-        if chunk := os.read(reading, _OUTPUT_MAX):
-            said += chunk
-            del said[:-_OUTPUT_MAX]
-        else:
-            asyncio.get_running_loop().remove_reader(reading)
 
 
 def _short(text: str, hidden: Sequence[str] = ()) -> str:
