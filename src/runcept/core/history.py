@@ -28,6 +28,7 @@ KINDS: Mapping[str, str] = {
     "daemon_started": "a daemon was started",
     "keeper_started": "a keeper was started in the place of one that was lost",
     "hook": "a hook of a process ran: how it went, and the last that it wrote",
+    "notify": "failures could not be shown on the desktop",
     "home_restored": "the home was removed, and made anew",
 }
 """Kind → what has happened, for people."""
