@@ -56,11 +56,6 @@ class Shell:
         """Take the hook in, as a startup file does; what Runcept says."""
         return self.said(_LOAD[self.name])
 
-    def value(self, expression: str) -> str:
-        """What the shell makes of an expression, in double quotes."""
-        [found] = [each for each in self.do(f'echo "val"ue="{expression}"') if each.startswith("value=")]
-        return found.removeprefix("value=")
-
     def status(self) -> str:
         """The exit status of the last command of the user, as the next one sees it."""
         self._asked += 1

@@ -11,7 +11,6 @@ if [[ -o interactive ]]; then
 
     # Upwards by `..`, which the system follows from the real directory on, as `runcept` does: $PWD may hold links.
     __runcept_moved() {
-        emulate -L zsh
         __runcept_pwd=$PWD
         local up=.
         while [[ ! -e $up/.runcept.toml && ! -L $up/.runcept.toml ]]; do
