@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks import activation, entry, fairness, latency, logs, many, reading, spawning
+from benchmarks import activation, entry, fairness, latency, logs, many, prompt, reading, spawning
 from benchmarks.measure import print_table
 
 PARTS = {
     "entry": entry,
+    "prompt": prompt,
     "spawning": spawning,
     "activation": activation,
     "latency": latency,

@@ -96,7 +96,11 @@ def _section(parent: click.Context, group: Group, command: click.Command) -> Ite
 
 def _own_options(command: click.Command) -> list[click.Option]:
     shared = {option.name for option in EVERYWHERE}
-    return [param for param in command.params if isinstance(param, click.Option) and param.name not in shared]
+    return [
+        param
+        for param in command.params
+        if isinstance(param, click.Option) and param.name not in shared and not param.hidden
+    ]
 
 
 def _options(context: click.Context, options: list[click.Option]) -> Iterator[str]:

@@ -26,6 +26,7 @@ __all__ = [
     "runs_directory",
     "settings_path",
     "socket_path",
+    "trusted_directory",
 ]
 
 PROJECT_FILE = ".runcept.toml"
@@ -137,6 +138,11 @@ def runs_directory(home_path: str) -> str:
 def logs_directory(project: str) -> str:
     """The directory of a project's logs."""
     return os.path.join(project, ".runcept", "logs")
+
+
+def trusted_directory(home_path: str) -> str:
+    """The directory that holds one file for each project file that was trusted."""
+    return os.path.join(home_path, "trusted")
 
 
 def log_path(project: str, process: str) -> str:

@@ -263,7 +263,7 @@ def test_environments_are_counted_and_found(stage: Stage) -> None:
     )
     with answering(stage, environments=EnvironmentList(environments=[one])) as daemon:
         said = stage.run("environments", "sho", "--active")
-    assert daemon.requests[0][1] == {"actor": "cli", "text": "sho", "active": True}
+    assert daemon.requests[0][1] == {"actor": "cli", "text": "sho", "active": True, "processes": False}
     assert "2 of 3 running, 1 failed" in said.out
 
 

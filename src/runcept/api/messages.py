@@ -236,6 +236,8 @@ class Environments(Params, frozen=True, kw_only=True):
     """Only those whose name, path or description contains it, whatever the case."""
     active: bool = False
     """Only active ones."""
+    processes: bool = False
+    """Give their processes as well, without what the system would have to be asked for."""
 
 
 class Forget(OfEnvironment, frozen=True, kw_only=True):
@@ -385,7 +387,7 @@ class ClearedLogs(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EnvironmentList(msgspec.Struct, frozen=True, kw_only=True):
-    """Known environments, without their processes."""
+    """Known environments, without their processes unless these were asked for."""
 
     environments: list[EnvironmentView]
 

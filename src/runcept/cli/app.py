@@ -50,6 +50,8 @@ _ENTRIES = {
     "config": Entry(f"{_COMMANDS}.config", "config", _SETUP, "Settings: where they are, what is in force, the schema."),
     "help": Entry(f"{_COMMANDS}.help", "help_", _SETUP, "The help of a command."),
     "completion": Entry(f"{_COMMANDS}.completion", "completion", _SETUP, "Completion for bash, zsh or fish."),
+    "hook": Entry(f"{_COMMANDS}.hook", "hook", _SETUP, "Show a project's state when bash, zsh or fish enters it."),
+    "trust": Entry(f"{_COMMANDS}.trust", "trust_project", _SETUP, "Let entering the project activate it."),
 }
 
 

@@ -186,7 +186,7 @@ class Inquiries:
                 for part in (environment.project.name, environment.path, environment.project.description)
             )
         ]
-        return self.environment_list(found)
+        return self.environment_list(found, processes=params.processes)
 
     async def ps(self, params: m.NoParams, notify: Notify) -> m.Processes:
         """The processes of all environments."""
@@ -387,12 +387,12 @@ class Inquiries:
             idle_stop_at=environment.idle_stop_at(self._engine.now(), time.time()),
         )
 
-    def environment_list(self, environments: Iterable[Environment]) -> m.EnvironmentList:
-        """These environments, without their processes."""
+    def environment_list(self, environments: Iterable[Environment], *, processes: bool = False) -> m.EnvironmentList:
+        """These environments; their processes, of which nothing is measured, only where they were asked for."""
         views = [self._environment_view(environment, {}) for environment in environments]
-        return m.EnvironmentList(
-            environments=[msgspec.structs.replace(view, processes=msgspec.UNSET) for view in views]
-        )
+        if not processes:
+            views = [msgspec.structs.replace(view, processes=msgspec.UNSET) for view in views]
+        return m.EnvironmentList(environments=views)
 
     def measure(self, environments: Iterable[Environment]) -> Mapping[int, Usage]:
         """What the living main processes use with their descendants, by pid; nothing is known without descriptors."""

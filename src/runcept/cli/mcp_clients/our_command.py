@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from runcept.cli.mcp_clients.table import SERVER, Command, Scope
 from runcept.errors import RunceptError
 
-__all__ = ["our_command", "trusted_programs", "warnings_about"]
+__all__ = ["our_command", "our_script", "trusted_programs", "warnings_about"]
 
 _ARGUMENTS = ["mcp"]
 
@@ -25,7 +25,7 @@ def our_command(scope: Scope, cwd: str, environ: Mapping[str, str]) -> Command:
     if scope is Scope.PROJECT:
         return Command([SERVER, *_ARGUMENTS])
     kept = {"RUNCEPT_HOME": os.path.join(cwd, environ["RUNCEPT_HOME"])} if environ.get("RUNCEPT_HOME") else {}
-    return Command([_script(cwd, environ), *_ARGUMENTS], kept)
+    return Command([our_script(cwd, environ), *_ARGUMENTS], kept)
 
 
 def warnings_about(command: Command, environ: Mapping[str, str]) -> list[str]:
@@ -42,10 +42,10 @@ def warnings_about(command: Command, environ: Mapping[str, str]) -> list[str]:
 
 def trusted_programs(cwd: str, environ: Mapping[str, str]) -> set[str]:
     """What may be started although a project's file names it: our script, by the names and paths that lead to it."""
-    return {SERVER, "runit", _own_script(), _script(cwd, environ)}
+    return {SERVER, "runit", _own_script(), our_script(cwd, environ)}
 
 
-def _script(cwd: str, environ: Mapping[str, str]) -> str:
+def our_script(cwd: str, environ: Mapping[str, str]) -> str:
     """The path of our script: the one on PATH where that leads to it, since it stays when an upgrade moves the rest."""
     own = _own_script()
     if not os.path.isfile(own):
