@@ -163,6 +163,24 @@ def test_what_follows_from_inactivity_is_by_inactivity(project: Project) -> None
     assert [kind for _, kind, _ in events[stop:]] == ["inactivity_stop", *["stopping", "exited", "stopped"] * 2]
 
 
+def test_a_new_keeper_and_what_it_adopts_are_told(project: Project) -> None:
+    """By the supervisor; each process with its run and pid."""
+    project.write(SHOP)
+    project.run("activate")
+    pids = {name: each["pid"] for name, each in project.processes().items() if each["pid"]}
+    (keeper,) = [each for each in project.left_behind() if "runcept/keeper" in " ".join(each.cmdline())]
+    keeper.kill()
+    wait_until(lambda: len(told(project, "--kind", "adopted")) == 2, what="the adoptions")
+    adopted = told(project, "--kind", "adopted", "--kind", "keeper_started")
+    assert [each["kind"] for each in adopted] == ["keeper_started", "adopted", "adopted"]
+    assert adopted[0]["data"]["pid"] != keeper.pid
+    assert {each["process"]: each["data"] for each in adopted[1:]} == {
+        name: {"run": 1, "pid": pid} for name, pid in pids.items()
+    }
+    kill_daemon(project)
+    wait_until(lambda: len(told(project, "--kind", "adopted")) == 4, what="the adoptions by a new daemon")
+
+
 @contextlib.contextmanager
 def following(project: Project, *arguments: str, **attributes: Any) -> Iterator[subprocess.Popen[str]]:
     """`events -f` with its output in pipes."""

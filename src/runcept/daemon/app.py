@@ -17,6 +17,7 @@ from typing import Any
 import runcept
 from runcept.api import messages as m
 from runcept.config.settings import load_settings
+from runcept.core.life import SUPERVISOR
 from runcept.core.secrets import mask
 from runcept.daemon.engine import Engine
 from runcept.daemon.handlers import Handlers
@@ -92,7 +93,9 @@ class Daemon:
         await Recovery(self._engine, self._database, self._performer, self._performer.link).run()
         self._recovered.set()
         self._spawn_task(self._hooks.take_up())
-        self._engine.record("daemon_started", f"version {runcept.__version__}, pid {os.getpid()}", "supervisor")
+        facts = {"version": runcept.__version__, "pid": os.getpid()}
+        message = f"version {runcept.__version__}, pid {os.getpid()}"
+        self._engine.record("daemon_started", message, SUPERVISOR, data=facts)
         _log.info("daemon %s started, pid %d", runcept.__version__, os.getpid())
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -170,7 +173,8 @@ class Daemon:
             except (RunceptError, OSError, RuntimeError) as error:  # no descriptor, process or thread left: they run on
                 _log.error("there is no keeper: %s", error)
                 await asyncio.sleep(_RETRY_SECONDS)
-        self._engine.record("keeper_started", f"pid {self._performer.link.pid}", "supervisor")
+        pid = self._performer.link.pid
+        self._engine.record("keeper_started", f"pid {pid}", SUPERVISOR, data={"pid": pid})
         await self._recovered.wait()
         recovery = Recovery(self._engine, self._database, self._performer, self._performer.link)
         for run in self._performer.runs:

@@ -391,10 +391,8 @@ class Database:
 
     def next_history(self, after: str) -> str | None:
         """The environment behind this one, by path, that has events, known or forgotten; None: it was the last."""
-        row = self._connection.execute(
-            "SELECT environment FROM events WHERE environment > ? ORDER BY environment LIMIT 1", (after,)
-        ).fetchone()
-        return None if row is None else str(row[0])
+        rows = self._look("SELECT environment FROM events WHERE environment > ? ORDER BY environment LIMIT 1", after)
+        return str(rows[0][0]) if rows else None
 
     def prune_events(self, environment: str | None, keep: int, before: float, limit: int) -> int:
         """Drop, of the `limit` oldest events of an environment or of the daemon itself, what is too much. How many.
@@ -403,13 +401,12 @@ class Database:
         """
         if self._unkept:  # what is dropped now could not be
             return 0
-        edge = self._connection.execute(
-            "SELECT id FROM events WHERE environment IS ? ORDER BY id DESC LIMIT 1 OFFSET ?", (environment, keep)
-        ).fetchone()
-        oldest = self._connection.execute(
-            "SELECT id, at FROM events WHERE environment IS ? ORDER BY id LIMIT ?", (environment, limit)
+        edges = self._look(
+            "SELECT id FROM events WHERE environment IS ? ORDER BY id DESC LIMIT 1 OFFSET ?", environment, keep
         )
-        dropped = [(row,) for row, at in oldest if at < before or (edge is not None and row <= edge[0])]
+        edge = edges[0][0] if edges else 0
+        oldest = self._look("SELECT id, at FROM events WHERE environment IS ? ORDER BY id LIMIT ?", environment, limit)
+        dropped = [(row,) for row, at in oldest if row <= edge or at < before]
         if dropped:
             with self.transaction():
                 self._write("DELETE FROM events WHERE id = ?", *dropped)
@@ -419,15 +416,24 @@ class Database:
         """Drop at most `limit` runs of forgotten environments that ended earlier (seconds since the epoch)."""
         if self._unkept:
             return 0
-        found = self._connection.execute(
+        found = self._look(
             "SELECT key FROM runs WHERE released AND ended_at < ?"
             " AND environment NOT IN (SELECT path FROM environments) LIMIT ?",
-            (before, limit),
-        ).fetchall()
+            before,
+            limit,
+        )
         if found:
             with self.transaction():
                 self._write("DELETE FROM runs WHERE key = ?", *found)
         return len(found)
+
+    def _look(self, question: str, *facts: object) -> list[Any]:
+        """The rows; none where the file cannot be read: what is to be dropped is dropped another time."""
+        try:
+            return self._connection.execute(question, facts).fetchall()
+        except sqlite3.Error as error:
+            _log.warning("the history cannot be looked through: %s", error)
+            return []
 
     # -------------------------------------------------------------------------------------------- boot
 

@@ -34,7 +34,12 @@ __all__ = ["events"]
 @click.option("--since", metavar="TIME", help='Only from then on: "10m" (ago), "12:30", "2026-11-22 08:00".')
 @click.option("--until", metavar="TIME", help="Only up to then.")
 @click.option(
-    "--kind", "kinds", type=click.Choice([*KINDS]), multiple=True, metavar="KIND", help="Only this; may be repeated."
+    "--kind",
+    "kinds",
+    type=click.Choice([*KINDS]),
+    multiple=True,
+    metavar="KIND",
+    help="Only this, such as failed; may be repeated.",
 )
 @click.option("--all", "everywhere", is_flag=True, help="Of all projects.")
 def events(
@@ -68,7 +73,7 @@ def events(
     _show(invocation, painter, found)
     if follow:
         _follow(invocation, painter, params, cursor, end)
-    elif not found:
+    elif not found and lines != 0:
         is_chosen = names or any(choice.values())
         invocation.say("nothing of that has happened" if is_chosen else "nothing has happened yet")
 
