@@ -7,6 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Literal
 
 import msgspec
@@ -23,10 +24,12 @@ from runcept.daemon.engine import Engine
 from runcept.daemon.environment import Environment
 from runcept.daemon.performer import SystemPerformer
 from runcept.errors import (
+    ConfigError,
     ConfigUnreadable,
     EnvironmentNotFound,
     LogNotReadable,
     ProcessNotFound,
+    ProcessNotTakenOver,
     ProjectNotFound,
     SeveralProcesses,
 )
@@ -165,7 +168,7 @@ class Inquiries:
         del notify
         environment = self._shown(params.environment)
         self._engine.touch(environment, params.actor)
-        meant = [name for pattern in params.names for name in environment.supervisor.plan.select([pattern])]
+        meant = [name for pattern in params.names for name in self._meant(environment, pattern)]
         waited = await self._wait(environment, list(dict.fromkeys(meant)), params)
         return m.AllWaited(environment=environment.path, waited=waited)
 
@@ -216,10 +219,21 @@ class Inquiries:
         """The process that is meant, and its environment. BadRequest where several are."""
         environment = self._shown(params.environment)
         self._engine.touch(environment, params.actor)
-        name, *others = environment.supervisor.plan.select([params.name])
+        name, *others = self._meant(environment, params.name)
         if others:
             raise SeveralProcesses(params.name, [name, *others])
         return environment, name
+
+    def _meant(self, environment: Environment, pattern: str) -> list[str]:
+        """The processes that a name or a glob means. ProcessNotFound, ProcessNotTakenOver."""
+        try:
+            return environment.supervisor.plan.select([pattern])
+        except ProcessNotFound:
+            with suppress(ConfigError, ProjectNotFound):
+                edited = load_project(os.path.join(environment.path, PROJECT_FILE), load_settings(self._home))
+                if any(process.name == pattern for process in edited.processes):
+                    raise ProcessNotTakenOver(pattern, edited.name, edited.path) from None
+            raise
 
     async def watch(self, params: m.Watch, notify: Notify) -> m.NoResult:
         """Tell of each change, until the time is up."""
