@@ -21,6 +21,7 @@ EXAMPLES: tuple[e.RunceptError, ...] = (
     e.ProjectNotFound("/home/ada/shop"),
     e.EnvironmentNotFound("shopp", ["shop", "blog"]),
     e.EnvironmentAmbiguous("shop", ["/home/ada/shop", "/home/ada/old/shop"]),
+    e.ProcessNotTakenOver("worker", "shop", "/home/ann/shop"),
     e.ProcessNotFound("wrker", "shop", "/home/ada/shop", ["web", "worker", "redis"]),
     e.ClientNotFound("cursor", "Cursor", "cursor", "/home/ada/.cursor"),
     e.ConfigInvalid("/home/ada/shop/.runcept.toml", [{}, {}], "…"),

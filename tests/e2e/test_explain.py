@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
+import socket
 from collections.abc import Iterator
 
 import pytest
 from tests.e2e.conftest import Project, fresh_project
-from tests.e2e.mcp_calls import process
+from tests.e2e.mcp_calls import Assistant, process
+from tests.support import free_ports, wait_until
 
 from runcept.units import parse_instant
 
@@ -172,3 +175,100 @@ def test_what_cannot_be_explained(used: Project, arguments: list[str], status: i
     assert done.returncode == status
     assert done.stderr
     assert not done.stdout
+
+
+def test_names_that_mean_nothing(used: Project) -> None:
+    """Status 3, and the nearest name; what is new in the file of a project that runs is told apart."""
+    done = used.run("explain", "wel", ok=False)
+    assert (done.returncode, done.stderr) == (3, "runcept: no process wel in shop\n  hint: Did you mean well?\n")
+    used.run("start", "well")
+    file = used.path / ".runcept.toml"
+    before = file.read_text()
+    file.write_text(before + process("new", "exec sleep 1000"))
+    for command in ("explain", "wait"):
+        done = used.run(command, "new", ok=False)
+        assert done.returncode == 3
+        assert "new is new in the project file of shop, which runs as it was before" in done.stderr
+        assert "`runcept start new` takes the file over and starts it." in done.stderr
+    file.write_text(before)
+
+
+def test_a_project_that_was_never_activated(project: Project) -> None:
+    """What is in its file is explained all the same, with what would start it."""
+    project.write('[project]\nname = "shop"\n[[process]]\nname = "web"\ncommand = "exec sleep 1000"\n')
+    assert project.run("explain", "web").stdout.splitlines() == [
+        "web is stopped: never started",
+        "",
+        (
+            "  next       Nothing starts it by itself; `runcept start web` starts it; `runcept activate` starts all "
+            "of the project."
+        ),
+    ]
+    assert project.json("status")["state"] == "inactive"
+
+
+def test_a_port_that_is_taken(project: Project) -> None:
+    """Its owner is named, and what to do; there was no exit."""
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        port = held.getsockname()[1]
+        project.write('[project]\nname = "shop"\n' + process("web", "exec sleep 1000", ports=[port]))
+        project.run("start", "web", ok=False)
+        lines = project.run("explain", "web").stdout.splitlines()
+    assert lines[0].startswith(f"web has failed: port {port} is held by pid {os.getpid()} (")
+    assert lines[-1] == '  fix        Stop that process, or set ports = "auto".'
+    assert not any(line.startswith("  last exit") for line in lines)
+
+
+def test_a_stop_that_waits_for_a_dependent(project: Project) -> None:
+    """Who has to end before, and when it is killed; both are told who asked for it."""
+    deaf = "trap '' TERM; echo deaf; while :; do sleep 0.1; done"
+    project.write(
+        '[project]\nname = "shop"\n'
+        + process("db", "exec sleep 1000")
+        + process("web", deaf, depends_on=["db"], stop_timeout="60s", health_check="log://deaf")
+    )
+    project.run("start", "web")
+    project.run("stop", "db", "--no-wait")
+    lines = project.run("explain", "db").stdout.splitlines()
+    assert lines[0] == "db is running: it is to be stopped, and web, which depends on it, has to end before"
+    assert re.fullmatch(
+        r"  because web is stopping: stopped by request \(cli\): SIGTERM was sent, SIGKILL follows after 1m; it is "
+        r"killed in \d+s",
+        lines[1].replace("1m; it is killed in 1m", "1m; it is killed in 60s"),
+    )
+    assert "  next       It is stopped when web has ended." in lines
+
+
+def test_wrong_ports_and_what_a_model_is_told(project: Project) -> None:
+    """Where it listens and where the check asks; the assistant's text has the same facts, and is bounded."""
+    (port,) = free_ports(1)
+    project.write(
+        '[project]\nname = "shop"\n'
+        + process(
+            "site",
+            f"exec python3 -m http.server --bind 127.0.0.1 {port}",
+            health_check="http://localhost:1/",
+            health_check_start_period="1ms",
+            health_check_interval="1s",
+        )
+        + process("web", "exec sleep 1000", depends_on=["site"])
+    )
+    project.run("start", "web", "--no-wait")
+    listens = f"It listens on {port}, and its health check asks 1: make them the same."
+    wait_until(lambda: project.json("explain", "web")["fix"] == listens, what="the server")
+    wait_until(lambda: project.json("explain", "web")["causes"][1]["health"] == "unhealthy", what="three failures")
+    lines = project.run("explain", "web").stdout.splitlines()
+    assert lines[0] == "web is pending: it waits for site to be ready"
+    assert lines[1].startswith("  because site is unhealthy: http://localhost:1/ refused the connection, ")
+    assert lines[-1] == f"  fix        {listens}"
+    answer = Assistant(project)("explain_process", name="web")
+    assert answer.text.startswith(
+        "web is pending: it waits for site to be ready\n"
+        "  because site is unhealthy: http://localhost:1/ refused the connection, "
+    )
+    assert f"\nFix: {listens}\nNext: It starts by itself when site is ready." in answer.text
+    assert answer.structure["summary"].startswith(
+        "web is pending because site is unhealthy because http://localhost:1/"
+    )
+    assert answer.structure["fix"] == answer.structure["advice"] == listens
+    assert answer.structure["causes"][1]["failing"]["failures"] >= 3

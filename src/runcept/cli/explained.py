@@ -81,7 +81,7 @@ def _facts(invocation: Invocation, found: Explained) -> Iterator[tuple[str, str]
         yield "check", f"{whose}{cause.failing.check}"
     if cause.limiter is not None:
         yield "restarts", f"{whose}{limit(cause.limiter)}"
-    if view.ended_at is not None:
+    if view.ended_at is not None and view.started_at is not None:  # else it could not be started
         yield "last exit", f"{whose}{_exit(view)} at {local_time(view.ended_at)}, run {view.run}"
     if found.errors or found.output:
         surroundings = invocation.surroundings

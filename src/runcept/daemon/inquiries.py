@@ -27,10 +27,12 @@ from runcept.daemon.performer import SystemPerformer
 from runcept.daemon.surroundings import command_environ, login_environ
 from runcept.database.queries import RunRecord
 from runcept.errors import (
+    ConfigError,
     ConfigUnreadable,
     EnvironmentNotFound,
     LogNotReadable,
     ProcessNotFound,
+    ProcessNotTakenOver,
     ProjectNotFound,
     SeveralProcesses,
 )
@@ -100,11 +102,11 @@ def _duration(run: RunRecord) -> float | None:
     return round(max(0.0, run.ended_at - run.started_at), 3)  # the clock may have been put back
 
 
-def _single(plan: Plan, named: str) -> str:
-    """The one process that is meant. ProcessNotFound, SeveralProcesses."""
-    name, *others = plan.select([named])
+def _single(pattern: str, names: list[str]) -> str:
+    """The one process that is meant. SeveralProcesses."""
+    name, *others = names
     if others:
-        raise SeveralProcesses(named, [name, *others])
+        raise SeveralProcesses(pattern, names)
     return name
 
 
@@ -205,7 +207,7 @@ class Inquiries:
         del notify
         environment = self._shown(params.environment)
         self._engine.touch(environment, params.actor)
-        meant = [name for pattern in params.names for name in environment.supervisor.plan.select([pattern])]
+        meant = [name for pattern in params.names for name in self._meant(environment, pattern)]
         waited = await self._wait(environment, list(dict.fromkeys(meant)), params)
         return m.AllWaited(environment=environment.path, waited=waited)
 
@@ -282,13 +284,24 @@ class Inquiries:
         project = environment.project
         with suppress(ProjectNotFound):
             project = load_project(os.path.join(environment.path, PROJECT_FILE), load_settings(self._home))
-        return project, None if named is None else project.process(_single(Plan(project), named))
+        return project, None if named is None else project.process(_single(named, Plan(project).select([named])))
 
     def _one(self, params: m.OfProcess) -> tuple[Environment, str]:
         """The process that is meant, and its environment. BadRequest where several are."""
         environment = self._shown(params.environment)
         self._engine.touch(environment, params.actor)
-        return environment, _single(environment.supervisor.plan, params.name)
+        return environment, _single(params.name, self._meant(environment, params.name))
+
+    def _meant(self, environment: Environment, pattern: str) -> list[str]:
+        """The processes that a name or a glob means. ProcessNotFound, ProcessNotTakenOver."""
+        try:
+            return environment.supervisor.plan.select([pattern])
+        except ProcessNotFound:
+            with suppress(ConfigError, ProjectNotFound):
+                edited = load_project(os.path.join(environment.path, PROJECT_FILE), load_settings(self._home))
+                if any(process.name == pattern for process in edited.processes):
+                    raise ProcessNotTakenOver(pattern, edited.name, edited.path) from None
+            raise
 
     async def watch(self, params: m.Watch, notify: Notify) -> m.NoResult:
         """Tell of each change, until the time is up."""

@@ -14,6 +14,7 @@
     │   ├── EnvironmentNotFound
     │   ├── EnvironmentAmbiguous
     │   ├── ProcessNotFound
+    │   ├── ProcessNotTakenOver
     │   └── ClientNotFound
     ├── ConfigError                   4
     │   ├── ConfigInvalid
@@ -97,6 +98,7 @@ __all__ = [
     "PortTaken",
     "PreviousRunLives",
     "ProcessNotFound",
+    "ProcessNotTakenOver",
     "ProjectNotFound",
     "RemoteError",
     "RunceptError",
@@ -240,6 +242,20 @@ class ProcessNotFound(NotFound):
         near = nearest(name, known)
         hint = f"Did you mean {near}?" if near else f"It has: {', '.join(known)}." if known else "It has no processes."
         super().__init__(f"no process {name} in {label}", hint=hint, process=name, environment=path, known=known)
+
+
+class ProcessNotTakenOver(NotFound):
+    """The project file has the process, and what runs was started from an older version of the file."""
+
+    code = "process-not-taken-over"
+
+    def __init__(self, name: str, label: str, path: str) -> None:
+        super().__init__(
+            f"{name} is new in the project file of {label}, which runs as it was before",
+            hint=f"`runcept start {name}` takes the file over and starts it.",
+            process=name,
+            environment=path,
+        )
 
 
 class ClientNotFound(NotFound):
