@@ -115,13 +115,23 @@ async def one(stage: Stage) -> None:
 def test_a_hook_that_hangs_is_killed_with_all_that_it_started(tmp_path: Path) -> None:
     """Also what has left its session and its group, with an empty environment."""
     away = 'setsid env -i sleep 60 & echo $! >> pids; (trap "" TERM HUP; sleep 60) & echo $! >> pids; echo waits; wait'
-    (told,) = play(tmp_path, away, one)
+    found: list[list[bool]] = []
+
+    async def scene(stage: Stage) -> None:
+        pids = tmp_path / "pids"
+        stage.engine.listen(
+            lambda event: found.append(
+                [*map(lives, map(int, pids.read_text().split()))] if event.kind == "hook" else []
+            )
+        )
+        stage.fail()
+        await stage.until_over()
+
+    (told,) = play(tmp_path, away, scene)
+    assert found[-1] == [False, False], "it was said that all of it was killed"
     assert told.message.startswith("hook failed of web: killed, with all that it had started, after 1")
     assert told.message.endswith("s: waits")
     assert (told.data["exit_code"], told.data["exit_signal"]) == (None, None)
-    pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
-    assert len(pids) == 2
-    assert not any(map(lives, pids))
 
 
 def test_what_a_hook_leaves_behind_has_its_time_and_no_more(tmp_path: Path) -> None:
@@ -163,16 +173,16 @@ def test_one_hook_begins_once_in_its_time(tmp_path: Path) -> None:
     """A process that fails a hundred times a second has its hook run, and the machine has other things to do."""
 
     async def scene(stage: Stage) -> None:
-        for _ in range(120):
+        for _ in range(200):
             stage.fail()
             await asyncio.sleep(0.01)
         await stage.until_over()
 
-    told = play(tmp_path, "date +%s.%N >> at", scene, between=0.3)
+    told = play(tmp_path, "date +%s.%N >> at", scene, between=0.6)
     begun = [float(line) for line in (tmp_path / "at").read_text().split()]
-    assert 3 <= len(begun) <= 7
-    assert all(later - earlier > 0.2 for earlier, later in pairwise(begun))
-    assert sum(event.data["events"] for event in told) == 120
+    assert 3 <= len(begun) <= 6
+    assert all(later - earlier > 0.5 for earlier, later in pairwise(begun))
+    assert sum(event.data["events"] for event in told) == 200
 
 
 def test_few_hooks_run_at_once(tmp_path: Path) -> None:
@@ -199,7 +209,7 @@ def test_nothing_waits_for_a_hook_that_floods_its_output(tmp_path: Path) -> None
         while not stage.told:
             turns.append(time.monotonic())
             await asyncio.sleep(0.02)
-        assert time.process_time() - used < 0.5 * LIMIT
+        assert time.process_time() - used < 0.15 * LIMIT
         await stage.until_over()
 
     (told,) = play(tmp_path, "exec yes flood", scene)

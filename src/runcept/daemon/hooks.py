@@ -14,7 +14,6 @@ from collections.abc import Callable, Collection, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from signal import SIGKILL
 from typing import Any, NamedTuple
 
 from runcept.core.hooks import HOOKS, hook_outcome, hook_variables, hooks_due
@@ -30,7 +29,7 @@ from runcept.database.queries import StoredEvent
 from runcept.process import members
 from runcept.process.commands import last_line, run_command
 from runcept.process.limits import patiently
-from runcept.process.signals import name_of, send, sweep
+from runcept.process.signals import name_of, sweep
 
 __all__ = ["Hooks"]
 
@@ -242,11 +241,9 @@ class Hooks:
         if not found:
             return
         await asyncio.sleep(self._limit)
-        for tag, left in found.items():
-            if tags[tag] not in self._busy:
+        for tag in found:
+            if tags[tag] not in self._busy:  # else it is ended with another run of the same hook
                 await self._sweep(tag)
-            for member in left:  # what another run of it has begun meanwhile has its own time
-                await patiently(partial(send, member, SIGKILL))
 
     async def end(self) -> None:
         """The daemon ends: give what runs a little time, and leave nothing of it."""
