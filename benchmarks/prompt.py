@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from resource import RUSAGE_CHILDREN, getrusage
 from statistics import median
 
 from benchmarks.entry import BARE, warm_host
@@ -59,16 +60,24 @@ def figures() -> Iterator[Figure]:
 
 
 def a_prompt(here: Stage, shell: str, place: str, body: str) -> float:
-    """Seconds that the hook takes once: a loop of it, less a loop of nothing, each at its quickest."""
+    """Seconds that the hook takes once, all of which it computes: a loop of it, less a loop of nothing."""
     hook = here.project / f"hook.{shell}"
     hook.write_text(here.runcept("hook", shell), encoding="utf-8")
     taken: dict[str, float] = {}
     loops = {each: LOOPS[shell].format(hook=hook, place=place, count=PROMPTS, body=each) for each in (body, "true")}
     for _ in range(ROUNDS):
         for each, script in loops.items():
-            once = run(here, [shell, *OPTIONS[shell], "-i", "-c", script])
-            taken[each] = min(once, taken.get(each, once))
+            before = computed()
+            run(here, [shell, *OPTIONS[shell], "-i", "-c", script])
+            once = computed() - before
+            taken[each] = min(once, taken.get(each, once))  # whatever else runs here only adds to it
     return (taken[body] - taken["true"]) / PROMPTS
+
+
+def computed() -> float:
+    """Seconds of a core that all programs have used that were started here and have ended."""
+    used = getrusage(RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def entering(here: Stage) -> tuple[float, float]:

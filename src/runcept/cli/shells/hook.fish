@@ -11,7 +11,7 @@ if status is-interactive
     end
 
     # From the real directory on, as `runcept` does: $PWD may hold links. A group of `string match` sets a variable, and
-    # keeps line ends; a command substitution would split the text there. `test -ef` is not in every fish.
+    # keeps line ends; a command substitution would split the text there.
     function __runcept_moved
         set -g __runcept_pwd $PWD
         set -l place ''
