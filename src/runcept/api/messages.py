@@ -35,6 +35,7 @@ __all__ = [
     "Status",
     "Stop",
     "StopDaemon",
+    "Use",
     "Wait",
     "Waited",
     "Watch",
@@ -116,6 +117,10 @@ class Status(OfEnvironment, frozen=True, kw_only=True):
 
     tree: bool = False
     """Say of each what lives of it."""
+
+
+class Use(OfEnvironment, frozen=True, kw_only=True):
+    """Somebody has looked at an environment without asking the daemon: at its logs."""
 
 
 class OfProcess(OfEnvironment, frozen=True, kw_only=True):

@@ -20,6 +20,7 @@ from runcept.config.settings import load_settings
 from runcept.core.secrets import mask
 from runcept.daemon.engine import Engine
 from runcept.daemon.handlers import Handlers
+from runcept.daemon.lookout import Lookout
 from runcept.daemon.performer import SystemPerformer
 from runcept.daemon.recovery import Recovery
 from runcept.daemon.server import bind, serve
@@ -74,6 +75,8 @@ class Daemon:
         self._engine = Engine(asyncio.get_running_loop(), database)
         self._performer = SystemPerformer(home, self._engine, database, self._spawn_task)
         self._engine.performer = self._performer
+        self._lookout = Lookout(self._engine, self._performer)
+        self._engine.on_idle = self._lookout.attend
         self._handlers = Handlers(home, self._engine, self._performer)
         self._listener: socket.socket
         self._server: asyncio.Task[None]
@@ -94,6 +97,7 @@ class Daemon:
         loop.add_signal_handler(signal.SIGHUP, self._listen_anew)
         self._server = self._tasks.create_task(serve(self._listener, self._handlers, self._spawn_task))
         self._tasks.create_task(self._keep_home())
+        self._tasks.create_task(self._lookout.run())
         await self._handlers.stopping.wait()
         if self._lock.is_in_place():  # else it is another daemon's
             with suppress(FileNotFoundError):

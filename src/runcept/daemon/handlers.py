@@ -69,6 +69,7 @@ class Handlers:
             "status": self._inquiries.status,
             "list": self._inquiries.list_processes,
             "clear_logs": self.clear_logs,
+            "use": self._inquiries.use,
             "environments": self._inquiries.environments,
             "forget": self.forget,
             "ps": self._inquiries.ps,

@@ -40,6 +40,7 @@ Notify = Callable[[str, list[ProcessView]], None]
 """Tell the asking client what changed: the path of an environment, and its processes that did."""
 
 _log = logging.getLogger(__name__)
+_DASHBOARDS = frozenset({"web", "tui"})
 
 
 def is_down(life: Life) -> bool:
@@ -101,7 +102,7 @@ class Inquiries:
         """One environment in full."""
         del notify
         environment = self._shown(params.environment)
-        self._engine.touch(environment, params.actor)
+        self._used(environment, params.actor)
         view = self._environment_view(environment, self.measure([environment]))
         if params.tree:
             processes = view.processes or []
@@ -166,7 +167,7 @@ class Inquiries:
             return outcome is not None
 
         await self._engine.wait_until(is_over, params.timeout)
-        self._engine.touch(environment, params.actor)
+        self._used(environment, params.actor)
         if name not in environment.lives:
             raise ProcessNotFound(name, environment.project.name, environment.path, [*environment.lives])
         (view,) = self.views(environment, [name], self.measure([environment]))
@@ -187,10 +188,22 @@ class Inquiries:
             next=what_next(environment.supervisor, name, self._engine.now()),
         )
 
+    async def use(self, params: m.Use, notify: Notify) -> m.NoResult:
+        """Somebody has looked at its logs."""
+        del notify
+        if environment := self._engine.environments.get(self.path(params.environment)):
+            self._used(environment, params.actor)
+        return m.NoResult()
+
+    def _used(self, environment: Environment, actor: str) -> None:
+        """Somebody has looked at it: a person or an assistant, for a dashboard looks without being asked."""
+        if actor not in _DASHBOARDS:
+            self._engine.touch(environment, actor)
+
     def _one(self, params: m.OfProcess) -> tuple[Environment, str]:
         """The process that is meant, and its environment. BadRequest where several are."""
         environment = self._shown(params.environment)
-        self._engine.touch(environment, params.actor)
+        self._used(environment, params.actor)
         name, *others = environment.supervisor.plan.select([params.name])
         if others:
             raise SeveralProcesses(params.name, [name, *others])
@@ -262,6 +275,7 @@ class Inquiries:
     def views(self, environment: Environment, names: Iterable[str], usage: Mapping[int, Usage]) -> list[ProcessView]:
         """The named processes of an environment; `usage` by pid."""
         now = self._engine.now()
+        idle_stops = environment.idle_stops(now, time.time())
         views = []
         for name in names:
             life = environment.lives[name]
@@ -274,6 +288,7 @@ class Inquiries:
                     log_path=log_path(environment.path, name),
                     notice=self._performer.notice(environment.path, name, life.run),
                     usage=usage.get(life.pid or 0, Usage()),
+                    idle_stop_at=idle_stops.get(name),
                 )
             )
         return views

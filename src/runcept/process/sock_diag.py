@@ -1,7 +1,8 @@
-"""Listening TCP sockets, asked of the kernel by netlink, sock_diag(7). It only looks.
+"""TCP sockets, asked of the kernel by netlink, sock_diag(7). It only looks.
 
 /proc/net/tcp tells the same in 5 ms for each of IPv4 and IPv6, however few there are: the kernel walks through all
-places where a connection could be. This walks through the listening ones alone, in 20 us.
+places where a connection could be. This walks through the listening ones alone, in 20 us, and through the others in
+0.2 ms for both families together.
 """
 
 from __future__ import annotations
@@ -11,16 +12,21 @@ import socket
 import struct
 from collections.abc import Iterator
 
-__all__ = ["listeners"]
+from runcept.process.tcp import CLOSED_SECONDS, ESTABLISHED, LISTEN, MAPPED, TIME_WAIT, TcpSocket
+
+__all__ = ["listeners", "sockets"]
 
 # linux/netlink.h, linux/sock_diag.h, linux/inet_diag.h
 _NETLINK_SOCK_DIAG, _SOCK_DIAG_BY_FAMILY = 4, 20
 _NLM_F_REQUEST, _NLM_F_DUMP = 0x1, 0x300
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
-_TCP_LISTEN = 10
+_TCPDIAG_GETSOCK = 18  # the question of older kernels, which is for both families at once
 _HEADER = struct.Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, port
 _REQUEST = struct.Struct("=BBBxI48x")  # inet_diag_req_v2: family, protocol, ext, states, id
 _PORT, _INODE = struct.Struct("!4xH"), struct.Struct("=68xI")  # of inet_diag_msg: id.idiag_sport, idiag_inode
+_REQUEST_ALL = struct.Struct("=4x48xII")  # inet_diag_req: family, lengths, ext; id; states, dbs
+_ENDS = struct.Struct("!BBxxHH16s16s")  # of inet_diag_msg: family, state; id.idiag_sport, dport, src, dst
+_LIFE = struct.Struct("=52xI12xI")  # of inet_diag_msg: idiag_expires, in milliseconds; idiag_inode
 _ERROR = struct.Struct("=i")  # nlmsgerr.error: a negative errno
 _DATAGRAM_MAX = 1 << 16
 
@@ -31,11 +37,31 @@ def listeners() -> list[tuple[int, int]]:
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as asked:
         asked.setblocking(False)  # it has answered when it was asked, netlink(7): what does not must not hold us
         for family in (socket.AF_INET, socket.AF_INET6):
-            request = _REQUEST.pack(family, socket.IPPROTO_TCP, 0, 1 << _TCP_LISTEN)
+            request = _REQUEST.pack(family, socket.IPPROTO_TCP, 0, 1 << LISTEN)
             flags = _NLM_F_REQUEST | _NLM_F_DUMP
             asked.send(_HEADER.pack(_HEADER.size + len(request), _SOCK_DIAG_BY_FAMILY, flags, family, 0) + request)
             found += [(_INODE.unpack_from(body)[0], _PORT.unpack_from(body)[0]) for body in _answers(asked)]
     return found
+
+
+def sockets() -> list[TcpSocket]:
+    """Every socket of our network namespace that listens, is connected, or was so a minute ago at most. OSError."""
+    states = 1 << LISTEN | 1 << ESTABLISHED | 1 << TIME_WAIT
+    request = _REQUEST_ALL.pack(states, 0)
+    header = _HEADER.pack(_HEADER.size + len(request), _TCPDIAG_GETSOCK, _NLM_F_REQUEST | _NLM_F_DUMP, 0, 0)
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as asked:
+        asked.setblocking(False)
+        asked.send(header + request)
+        return list(map(_told, _answers(asked)))
+
+
+def _told(body: bytes) -> TcpSocket:
+    family, state, port, peer_port, address, peer_address = _ENDS.unpack_from(body)
+    expires, inode = _LIFE.unpack_from(body)
+    if family == socket.AF_INET:
+        address, peer_address = MAPPED + address[:4], MAPPED + peer_address[:4]
+    closed_for = CLOSED_SECONDS - expires / 1000 if state == TIME_WAIT else 0.0
+    return TcpSocket(state, address, port, peer_address, peer_port, inode, closed_for)
 
 
 def _answers(asked: socket.socket) -> Iterator[bytes]:
