@@ -72,11 +72,12 @@ class _Inside:
     def by_process(self) -> dict[Key, list[int]]:
         """All that belongs to each process, also what has left its session and its parent."""
         taken = census()
-        tagged: dict[int | None, list[int]] = {}
-        for pid in taken.entries:
-            tagged.setdefault(system.tag_of(pid), []).append(pid)
+        tagged: dict[int, list[int]] = {party.tag: [] for party in self._parties if party.tag}
+        for pid in taken.entries if tagged else ():
+            if (tag := system.tag_of(pid)) in tagged:
+                tagged[tag].append(pid)
         return {
-            (party.environment, party.name): [*{*tree_of(taken, party.pid), *tagged.get(party.tag or -1, ())}]
+            (party.environment, party.name): [*{*tree_of(taken, party.pid), *tagged.get(party.tag, ())}]
             for party in self._parties
         }
 
