@@ -25,6 +25,8 @@ __all__ = ["Finder", "Party"]
 
 Key = tuple[str, str]
 """The environment and the name of a process."""
+_NOBODY_YET = ("", "")
+"""Of a listener that nobody has asked about: it may be ours."""
 _LOOPBACK = MAPPED + b"\x7f"
 
 
@@ -114,19 +116,23 @@ class Finder:
             self._owners = {handle: key for handle, key in self._owners.items() if key is not None}
             self._held_inside = {at: True for at, held in self._held_inside.items() if held}
         inside = _Inside(parties)
-        table = system.sockets(() if system.SEES_ALL else inside.everybody())
-        found = list(_connections(table))
+        pids_to_ask = () if system.SEES_ALL else inside.everybody()
+        listening = system.sockets(pids_to_ask, (LISTEN,))
+        given = {port for party in parties for port in party.ports}
+        ports = {row.port for row in listening if row.port in given or self._owners.get(row.handle, _NOBODY_YET)}
+        connected = system.sockets(pids_to_ask, (ESTABLISHED, TIME_WAIT), ports) if ports else []
+        found = list(_connections(listening, connected))
         whose = self._whose(found, parties, inside)
         ours = [(key, each) for each in found if (key := whose(each)) is not None]
         ours = [(key, each) for key, each in ours if not (each.is_local and each.peer_port in own_ports)]
-        ends = {_peer_of(row): row.handle for row in table if row.state == ESTABLISHED}
+        ends = {row[1:5]: row.handle for row in connected if row.state == ESTABLISHED and row.peer_port in ports}
         self._find_out(ours, ends, inside)
         alone = {(party.environment, party.name) for party in parties if party.is_alone}
         seen: dict[Key, float] = {}
         for key, each in ours:
             if self._counts(key, each, alone):
                 seen[key] = max(seen.get(key, 0.0), now - (each.closed_for or 0.0))
-        self._forget(table, ours)
+        self._forget([*listening, *connected], ours)
         return seen
 
     def _whose(self, found: Iterable[_Connection], parties: Iterable[Party], inside: _Inside) -> _Whose:
@@ -138,7 +144,7 @@ class Finder:
             self._owners |= {handle: of_pid.get(held.get(handle, 0)) for handle in unknown}
         return _Whose(given, self._owners)
 
-    def _find_out(self, ours: Iterable[tuple[Key, _Connection]], ends: Mapping[_End, int], inside: _Inside) -> None:
+    def _find_out(self, ours: Sequence[tuple[Key, _Connection]], ends: Mapping[_End, int], inside: _Inside) -> None:
         """Of each open connection, whether it comes from outside."""
         unknown: dict[str, set[int]] = {}
         open_ones = [(key, each, ends.get(_other_end(each))) for key, each in ours if each.closed_for is None]
@@ -151,7 +157,7 @@ class Finder:
             if (
                 left and system.SEES_ALL
             ):  # it may have been closed while we were looking: then nobody knows whose it was
-                left &= {row.handle for row in system.sockets(()) if row.state == ESTABLISHED}
+                left &= {row.handle for row in system.sockets((), (ESTABLISHED,), {each.port for _, each in ours})}
             self._held_inside |= {(environment, handle): handle in held for handle in left | held.keys()}
         for key, each, handle in open_ones:
             if handle is None and (not each.is_local or not system.SEES_ALL):
@@ -186,10 +192,6 @@ class _Whose(NamedTuple):
 _End = tuple[bytes, int, bytes, int]
 
 
-def _peer_of(row: TcpSocket) -> _End:
-    return row.address, row.port, row.peer_address, row.peer_port
-
-
 def _other_end(each: _Connection) -> _End:
     return each.peer_address, each.peer_port, each.address, each.port
 
@@ -198,16 +200,12 @@ def _name(key: Key, each: _Connection) -> tuple[Key, bytes, int, int]:
     return key, each.peer_address, each.peer_port, each.port
 
 
-def _connections(table: Iterable[TcpSocket]) -> Iterator[_Connection]:
+def _connections(listening: Iterable[TcpSocket], connected: Iterable[TcpSocket]) -> Iterator[_Connection]:
     """Those to a listener of this machine, told from the listener's end; once, also where both ends are there."""
     listeners: dict[int, dict[bytes, int]] = {}
-    rows = []
-    for row in table:
-        if row.state == LISTEN:
-            listeners.setdefault(row.port, {})[row.address] = row.handle
-        else:
-            rows.append(row)
-    for row in rows:
+    for row in listening:
+        listeners.setdefault(row.port, {})[row.address] = row.handle
+    for row in connected:
         closed_for = row.closed_for if row.state == TIME_WAIT else None
         if row.port in listeners and (handle := _listener(listeners[row.port], row.address)) is not None:
             yield _Connection(row.address, row.port, row.peer_address, row.peer_port, handle, closed_for)

@@ -170,13 +170,14 @@ SEES_ALL = True
 """`sockets` tells of everybody's."""
 
 
-def sockets(pids: Collection[int]) -> list[TcpSocket]:
-    """The TCP sockets that listen, are connected, or were so a minute ago at most; at least those of the processes."""
+def sockets(pids: Collection[int], states: Collection[int], ports: Collection[int] = ()) -> list[TcpSocket]:
+    """The TCP sockets in one of these states, at least those of the processes; with `ports`, of those at either end."""
     del pids
     try:
-        return sock_diag.sockets()
+        return sock_diag.sockets(states, ports)
     except OSError:
-        return list(_sockets_of_tables())
+        found = _sockets_of_tables()
+    return [row for row in found if row.state in states and (not ports or row.port in ports or row.peer_port in ports)]
 
 
 def holders(handles: Collection[int], pids: Iterable[int]) -> dict[int, int]:

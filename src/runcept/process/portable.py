@@ -104,8 +104,11 @@ SEES_ALL = False
 _STATES = {psutil.CONN_ESTABLISHED: ESTABLISHED, psutil.CONN_LISTEN: LISTEN}
 
 
-def sockets(pids: Collection[int]) -> list[TcpSocket]:
-    """The TCP sockets of the processes that listen or are connected: one that was closed is nobody's."""
+def sockets(pids: Collection[int], states: Collection[int], ports: Collection[int] = ()) -> list[TcpSocket]:
+    """The TCP sockets of the processes in one of these states; with `ports`, of those at either end.
+
+    One that was closed is nobody's, and not told of.
+    """
     found = []
     for pid in pids:
         try:
@@ -113,8 +116,8 @@ def sockets(pids: Collection[int]) -> list[TcpSocket]:
         except psutil.Error:
             continue
         for each in connections:
-            if (state := _STATES.get(each.status)) is not None:
-                here, there = _end(each.laddr), _end(each.raddr)
+            state, here, there = _STATES.get(each.status, 0), _end(each.laddr), _end(each.raddr)
+            if state in states and (not ports or here[1] in ports or there[1] in ports):
                 found.append(TcpSocket(state, *here, *there, pid, 0.0))
     return found
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 import os
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 
-from runcept.process.tcp import CLOSED_SECONDS, ESTABLISHED, LISTEN, MAPPED, TIME_WAIT, TcpSocket
+from runcept.process.tcp import CLOSED_SECONDS, LISTEN, MAPPED, TIME_WAIT, TcpSocket
 
 __all__ = ["listeners", "sockets"]
 
@@ -25,6 +25,11 @@ _HEADER = struct.Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, po
 _REQUEST = struct.Struct("=BBBxI48x")  # inet_diag_req_v2: family, protocol, ext, states, id
 _PORT, _INODE = struct.Struct("!4xH"), struct.Struct("=68xI")  # of inet_diag_msg: id.idiag_sport, idiag_inode
 _REQUEST_ALL = struct.Struct("=4x48xII")  # inet_diag_req: family, lengths, ext; id; states, dbs
+_ATTRIBUTE, _INET_DIAG_REQ_BYTECODE = struct.Struct("=HH"), 1  # nlattr: length, type
+_OPERATION = struct.Struct("=BBH")  # inet_diag_bc_op: code, yes, no; of a comparison a second one, whose `no` is a port
+_BC_JMP, _BC_S_EQ, _BC_D_EQ = 1, 11, 12
+_TEST_BYTES = 3 * _OPERATION.size
+_PORTS_MAX = 200
 _ENDS = struct.Struct("!BBxxHH16s16s")  # of inet_diag_msg: family, state; id.idiag_sport, dport, src, dst
 _LIFE = struct.Struct("=52xI12xI")  # of inet_diag_msg: idiag_expires, in milliseconds; idiag_inode
 _ERROR = struct.Struct("=i")  # nlmsgerr.error: a negative errno
@@ -44,15 +49,35 @@ def listeners() -> list[tuple[int, int]]:
     return found
 
 
-def sockets() -> list[TcpSocket]:
-    """Every socket of our network namespace that listens, is connected, or was so a minute ago at most. OSError."""
-    states = 1 << LISTEN | 1 << ESTABLISHED | 1 << TIME_WAIT
-    request = _REQUEST_ALL.pack(states, 0)
+def sockets(states: Iterable[int], ports: Collection[int] = ()) -> list[TcpSocket]:
+    """Every socket of our network namespace in one of these states; with `ports`, that has one at either end. OSError.
+
+    It is the kernel that leaves out the others: thousands of them, while somebody tests under load.
+    """
+    request = _REQUEST_ALL.pack(sum(1 << state for state in states), 0)
+    if 0 < len(ports) <= _PORTS_MAX:
+        request += _only(ports)
     header = _HEADER.pack(_HEADER.size + len(request), _TCPDIAG_GETSOCK, _NLM_F_REQUEST | _NLM_F_DUMP, 0, 0)
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as asked:
         asked.setblocking(False)
         asked.send(header + request)
         return list(map(_told, _answers(asked)))
+
+
+def _only(ports: Collection[int]) -> bytes:
+    """The program that lets a socket pass: a comparison for each port and end, and a jump to the very end where it holds.
+
+    An operation is its code, how far to go where it holds, and how far where it does not; behind the end of the program
+    the socket is refused.
+    """
+    tests = [(code, port) for port in ports for code in (_BC_S_EQ, _BC_D_EQ)]
+    program = b""
+    for left, (code, port) in zip(range(len(tests), 0, -1), tests, strict=True):
+        otherwise = _TEST_BYTES if left > 1 else _TEST_BYTES + 4
+        to_end = left * _TEST_BYTES - 8
+        program += _OPERATION.pack(code, 8, otherwise) + _OPERATION.pack(0, 0, port)
+        program += _OPERATION.pack(_BC_JMP, 4, to_end)
+    return _ATTRIBUTE.pack(_ATTRIBUTE.size + len(program), _INET_DIAG_REQ_BYTECODE) + program
 
 
 def _told(body: bytes) -> TcpSocket:
