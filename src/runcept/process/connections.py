@@ -25,6 +25,8 @@ __all__ = ["Finder", "Party"]
 
 Key = tuple[str, str]
 """The environment and the name of a process."""
+_End = tuple[bytes, int, bytes, int]
+"""Address and port, and those of its peer."""
 _NOBODY_YET = ("", "")
 """Of a listener that nobody has asked about: it may be ours."""
 _LOOPBACK = MAPPED + b"\x7f"
@@ -50,8 +52,8 @@ class _Connection(NamedTuple):
     address: bytes
     port: int
     """Of the listener's end."""
-    peer_address: bytes
-    peer_port: int
+    other_end: _End
+    """As the table has it; it names the connection."""
     handle: int
     """Of the listener."""
     closed_for: float | None
@@ -60,8 +62,8 @@ class _Connection(NamedTuple):
     @property
     def is_local(self) -> bool:
         """Both ends are on this machine."""
-        is_loopback = self.address.startswith(_LOOPBACK) and self.peer_address.startswith(_LOOPBACK)
-        return is_loopback or self.address == self.peer_address
+        peer = self.other_end[0]
+        return self.address == peer or (self.address.startswith(_LOOPBACK) and peer.startswith(_LOOPBACK))
 
 
 class _Inside:
@@ -101,8 +103,8 @@ class Finder:
         """By the handle of a listener."""
         self._held_inside: dict[tuple[str, int], bool] = {}
         """By environment and handle of the other end."""
-        self._is_outside: dict[tuple[Key, bytes, int, int], bool] = {}
-        """What was found out about a connection while it was open: by its process, its other end and its port."""
+        self._is_outside: dict[_End, bool] = {}
+        """What was found out about a connection while it was open, by its other end."""
         self._pids: frozenset[int] = frozenset()
 
     def look(self, parties: Sequence[Party], now: float, own_ports: Collection[int] = ()) -> dict[Key, float]:
@@ -123,8 +125,8 @@ class Finder:
         connected = system.sockets(pids_to_ask, (ESTABLISHED, TIME_WAIT), ports) if ports else []
         found = list(_connections(listening, connected))
         whose = self._whose(found, parties, inside)
-        ours = [(key, each) for each in found if (key := whose(each)) is not None]
-        ours = [(key, each) for key, each in ours if not (each.is_local and each.peer_port in own_ports)]
+        foreign = [each for each in found if each.other_end[1] not in own_ports or not each.is_local]
+        ours = [(key, each) for each in foreign if (key := whose(each)) is not None]
         ends = {row[1:5]: row.handle for row in connected if row.state == ESTABLISHED and row.peer_port in ports}
         self._find_out(ours, ends, inside)
         alone = {(party.environment, party.name) for party in parties if party.is_alone}
@@ -147,7 +149,7 @@ class Finder:
     def _find_out(self, ours: Sequence[tuple[Key, _Connection]], ends: Mapping[_End, int], inside: _Inside) -> None:
         """Of each open connection, whether it comes from outside."""
         unknown: dict[str, set[int]] = {}
-        open_ones = [(key, each, ends.get(_other_end(each))) for key, each in ours if each.closed_for is None]
+        open_ones = [(key, each, ends.get(each.other_end)) for key, each in ours if each.closed_for is None]
         for key, _, handle in open_ones:
             if handle and (key[0], handle) not in self._held_inside:
                 unknown.setdefault(key[0], set()).add(handle)
@@ -161,19 +163,19 @@ class Finder:
             self._held_inside |= {(environment, handle): handle in held for handle in left | held.keys()}
         for key, each, handle in open_ones:
             if handle is None and (not each.is_local or not system.SEES_ALL):
-                self._is_outside[_name(key, each)] = True
+                self._is_outside[each.other_end] = True
             elif handle and (held_inside := self._held_inside.get((key[0], handle))) is not None:
-                self._is_outside[_name(key, each)] = not held_inside
+                self._is_outside[each.other_end] = not held_inside
 
     def _counts(self, key: Key, each: _Connection, alone: Collection[Key]) -> bool:
-        known = self._is_outside.get(_name(key, each))
+        known = self._is_outside.get(each.other_end)
         if known is not None or each.closed_for is None:
             return known is True
         return not each.is_local or key in alone
 
     def _forget(self, table: Iterable[TcpSocket], ours: Iterable[tuple[Key, _Connection]]) -> None:
         handles = {row.handle for row in table}
-        names = {_name(key, each) for key, each in ours}
+        names = {each.other_end for _, each in ours}
         self._owners = {handle: key for handle, key in self._owners.items() if handle in handles}
         self._held_inside = {at: held for at, held in self._held_inside.items() if at[1] in handles}
         self._is_outside = {name: outside for name, outside in self._is_outside.items() if name in names}
@@ -189,17 +191,6 @@ class _Whose(NamedTuple):
         return self.given.get(each.port) or self.owners.get(each.handle)
 
 
-_End = tuple[bytes, int, bytes, int]
-
-
-def _other_end(each: _Connection) -> _End:
-    return each.peer_address, each.peer_port, each.address, each.port
-
-
-def _name(key: Key, each: _Connection) -> tuple[Key, bytes, int, int]:
-    return key, each.peer_address, each.peer_port, each.port
-
-
 def _connections(listening: Iterable[TcpSocket], connected: Iterable[TcpSocket]) -> Iterator[_Connection]:
     """Those to a listener of this machine, told from the listener's end; once, also where both ends are there."""
     listeners: dict[int, dict[bytes, int]] = {}
@@ -208,10 +199,11 @@ def _connections(listening: Iterable[TcpSocket], connected: Iterable[TcpSocket])
     for row in connected:
         closed_for = row.closed_for if row.state == TIME_WAIT else None
         if row.port in listeners and (handle := _listener(listeners[row.port], row.address)) is not None:
-            yield _Connection(row.address, row.port, row.peer_address, row.peer_port, handle, closed_for)
+            other_end = (row.peer_address, row.peer_port, row.address, row.port)
+            yield _Connection(row.address, row.port, other_end, handle, closed_for)
         elif closed_for is not None and row.peer_port in listeners:
             handle = _listener(listeners[row.peer_port], row.peer_address)
-            there = _Connection(row.peer_address, row.peer_port, row.address, row.port, handle or 0, closed_for)
+            there = _Connection(row.peer_address, row.peer_port, row[1:5], handle or 0, closed_for)
             if handle is not None and there.is_local:
                 yield there
 

@@ -20,6 +20,7 @@ __all__ = ["listeners", "sockets"]
 _NETLINK_SOCK_DIAG, _SOCK_DIAG_BY_FAMILY = 4, 20
 _NLM_F_REQUEST, _NLM_F_DUMP = 0x1, 0x300
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
+_LAST = frozenset({_NLMSG_ERROR, _NLMSG_DONE})
 _TCPDIAG_GETSOCK = 18  # the question of older kernels, which is for both families at once
 _HEADER = struct.Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, port
 _REQUEST = struct.Struct("=BBBxI48x")  # inet_diag_req_v2: family, protocol, ext, states, id
@@ -30,8 +31,9 @@ _OPERATION = struct.Struct("=BBH")  # inet_diag_bc_op: code, yes, no; of a compa
 _BC_JMP, _BC_S_EQ, _BC_D_EQ = 1, 11, 12
 _TEST_BYTES = 3 * _OPERATION.size
 _PORTS_MAX = 200
-_ENDS = struct.Struct("!BBxxHH16s16s")  # of inet_diag_msg: family, state; id.idiag_sport, dport, src, dst
-_LIFE = struct.Struct("=52xI12xI")  # of inet_diag_msg: idiag_expires, in milliseconds; idiag_inode
+_ROW = struct.Struct("=IH10xBBxxHH16s16s12xI12xI")
+"""nlmsghdr: length, type; inet_diag_msg: family, state, id.idiag_sport, dport, src, dst, idiag_expires (ms), inode."""
+_ntohs = socket.ntohs
 _ERROR = struct.Struct("=i")  # nlmsgerr.error: a negative errno
 _DATAGRAM_MAX = 1 << 16
 
@@ -61,11 +63,11 @@ def sockets(states: Iterable[int], ports: Collection[int] = ()) -> list[TcpSocke
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as asked:
         asked.setblocking(False)
         asked.send(header + request)
-        return list(map(_told, _answers(asked)))
+        return list(_rows(asked))
 
 
 def _only(ports: Collection[int]) -> bytes:
-    """The program that lets a socket pass: a comparison for each port and end, and a jump to the very end where it holds.
+    """The program that lets a socket pass: for each port and end a comparison, and a jump to the end where it holds.
 
     An operation is its code, how far to go where it holds, and how far where it does not; behind the end of the program
     the socket is refused.
@@ -80,13 +82,33 @@ def _only(ports: Collection[int]) -> bytes:
     return _ATTRIBUTE.pack(_ATTRIBUTE.size + len(program), _INET_DIAG_REQ_BYTECODE) + program
 
 
-def _told(body: bytes) -> TcpSocket:
-    family, state, port, peer_port, address, peer_address = _ENDS.unpack_from(body)
-    expires, inode = _LIFE.unpack_from(body)
-    if family == socket.AF_INET:
-        address, peer_address = MAPPED + address[:4], MAPPED + peer_address[:4]
-    closed_for = CLOSED_SECONDS - expires / 1000 if state == TIME_WAIT else 0.0
-    return TcpSocket(state, address, port, peer_address, peer_port, inode, closed_for)
+def _rows(asked: socket.socket) -> Iterator[TcpSocket]:
+    """As `_answers`, each body in one step: there may be thousands."""
+    while True:
+        datagram = asked.recv(_DATAGRAM_MAX)
+        at = 0
+        while at + _ROW.size <= len(datagram):
+            length, kind, family, state, port, peer_port, address, peer_address, expires, inode = _ROW.unpack_from(
+                datagram, at
+            )
+            if kind in _LAST:
+                break
+            if family == socket.AF_INET:
+                address, peer_address = MAPPED + address[:4], MAPPED + peer_address[:4]
+            closed_for = CLOSED_SECONDS - expires / 1000 if state == TIME_WAIT else 0.0
+            yield TcpSocket(state, address, _ntohs(port), peer_address, _ntohs(peer_port), inode, closed_for)
+            at += length + 3 & ~3
+        if at < len(datagram) and _is_end(datagram, at):
+            return
+
+
+def _is_end(datagram: bytes, at: int) -> bool:
+    """Whether a message is the last of a dump; OSError where it is an error."""
+    _, kind, *_ = _HEADER.unpack_from(datagram, at)
+    if kind == _NLMSG_ERROR:
+        number = -_ERROR.unpack_from(datagram, at + _HEADER.size)[0]
+        raise OSError(number, os.strerror(number))
+    return bool(kind == _NLMSG_DONE)
 
 
 def _answers(asked: socket.socket) -> Iterator[bytes]:
@@ -95,12 +117,9 @@ def _answers(asked: socket.socket) -> Iterator[bytes]:
         datagram = asked.recv(_DATAGRAM_MAX)
         at = 0
         while at < len(datagram):
-            length, kind, *_ = _HEADER.unpack_from(datagram, at)
-            body = datagram[at + _HEADER.size : at + length]
-            if kind == _NLMSG_DONE:
+            if _is_end(datagram, at):
                 return
-            if kind == _NLMSG_ERROR:
-                number = -_ERROR.unpack_from(body)[0]
-                raise OSError(number, os.strerror(number))
+            length = _HEADER.unpack_from(datagram, at)[0]
+            body = datagram[at + _HEADER.size : at + length]
             yield body
             at += length + 3 & ~3
