@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks import activation, entry, fairness, latency, logs, many, prompt, reading, spawning
+from benchmarks import activation, connections, entry, fairness, latency, logs, many, prompt, reading, spawning
 from benchmarks.measure import print_table
 
 PARTS = {
@@ -17,6 +17,7 @@ PARTS = {
     "logs": logs,
     "reading": reading,
     "fairness": fairness,
+    "connections": connections,
 }
 
 

@@ -17,6 +17,7 @@ from runcept.core.model import Process, Project, State
 from runcept.database.connection import Storage
 from runcept.database.migrations import newest_version
 from runcept.database.queries import Database, EventsAsked, EventScan, RunRecord, StoredEvent, StoredRun
+from runcept.scheduler.inactivity import Uses
 
 PROJECT = Project(path="/p", name="p", processes=(Process(name="web", command="x", argv=("x",), working_dir="/p"),))
 
@@ -35,11 +36,12 @@ def test_an_environment_comes_back_as_it_was_kept(database: Database) -> None:
     with database.transaction():
         database.save_environment(PROJECT, {"A": "b"}, 12.5)
         database.save_lives("/p", [life])
-        database.save_activity("/p", 13.0, 4.0, "cli")
+        database.save_activity("/p", 13.0, 4.0, "cli", Uses({"web": 3.5}, {"": 3.0}))
     (stored,) = database.environments()
     assert (stored.project, stored.environ, stored.activated_at) == (PROJECT, {"A": "b"}, 12.5)
     assert stored.lives == [life]
     assert (stored.last_activity_at, stored.last_activity) == (13.0, 4.0)
+    assert stored.uses == Uses({"web": 3.5}, {"": 3.0})
 
 
 def test_forgetting_an_environment_keeps_its_history(database: Database) -> None:

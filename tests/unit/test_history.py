@@ -257,8 +257,8 @@ def test_an_event_is_a_line_in_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = [event(1), event(2, process=None, kind="inactivity_stop", actor="inactivity", message="web: unused")]
     painter.make_room(lines, ["worker"])
     assert [painter.text(each) for each in lines] == [
-        "2026-11-22 08:00:00  web     ready            by cli         run 1",
-        "2026-11-22 08:00:00  -       inactivity_stop  by inactivity  web: unused",
+        "2026-11-22 08:00:00  web     ready               by cli         run 1",
+        "2026-11-22 08:00:00  -       inactivity_stop     by inactivity  web: unused",
     ]
 
 

@@ -41,6 +41,7 @@ __all__ = [
     "Stop",
     "StopDaemon",
     "Surroundings",
+    "Use",
     "Wait",
     "WaitAll",
     "Waited",
@@ -125,6 +126,10 @@ class Status(OfEnvironment, frozen=True, kw_only=True):
     """Say of each what lives of it."""
     runs: Annotated[int, msgspec.Meta(ge=0, le=100)] = 0
     """Say of each its last runs, so many."""
+
+
+class Use(OfEnvironment, frozen=True, kw_only=True):
+    """Somebody has looked at an environment without asking the daemon: at its logs."""
 
 
 class OfProcess(OfEnvironment, frozen=True, kw_only=True):

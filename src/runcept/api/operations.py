@@ -45,6 +45,7 @@ _ROWS = (
     Operation("watch", m.Watch, m.NoResult, "Hear of each change.", read_only=True, activity=False),
     Operation("logs", m.Logs, m.LogLines, "What processes have written.", read_only=True, is_local=True),
     Operation("clear_logs", m.ClearLogs, m.ClearedLogs, "Remove what processes have written so far.", destructive=True),
+    Operation("use", m.Use, m.NoResult, "Say that somebody uses an environment, if it is known."),
     Operation("environments", m.Environments, m.EnvironmentList, "Known environments.", read_only=True, activity=False),
     Operation(
         "forget", m.Forget, m.EnvironmentList, "Forget an inactive environment.", destructive=True, activity=False

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import msgspec
 
+from runcept.cli.idle import idle_stop
 from runcept.cli.invocation import Invocation
 from runcept.cli.layout import Cell, print_cells
 from runcept.cli.present import address, local_time, look, remark, short_path
@@ -49,6 +51,7 @@ def _facts(view: ProcessView) -> Iterator[tuple[str, Cell]]:
     yield "address", Cell(address(view), "cyan")
     yield "needs", Cell(", ".join(view.depends_on))
     yield "last exit", Cell(_exit(view))
+    yield "idle", Cell("" if view.idle_stop_at is None else idle_stop(view.idle_stop_at, time.time()))
     yield "log", Cell(view.log_path, "dim")
     yield "notice", Cell(printable(view.notice or "", color=False) if view.reason else "", "yellow")
 

@@ -53,6 +53,8 @@ class ProcessView(msgspec.Struct, frozen=True):
     urls: list[str] = []
     depends_on: list[str] = []
     log_path: str = ""
+    idle_stop_at: str | None = None
+    """When it stops if it is not used until then; only where it has an inactivity timeout of its own."""
     notice: str | None = None
     """What else a user should know, though it runs: why its output is not in the log yet."""
     tree: list[Descendant] | msgspec.UnsetType = msgspec.UNSET
@@ -118,12 +120,21 @@ class EnvironmentView(msgspec.Struct, frozen=True, omit_defaults=False):
     last_activity_at: str | None = None
     inactivity_timeout_seconds: float | None = None
     idle_stop_at: str | None = None
+    """When the last of it stops if none of it is used until then; null where something would go on."""
     warnings: list[str] | msgspec.UnsetType = msgspec.UNSET
     """What a user should know of the daemon itself: that state is not kept, that a database was set aside."""
 
 
 def process_view(
-    environment: str, process: Process, life: Life, *, now: float, log_path: str, notice: str, usage: Usage
+    environment: str,
+    process: Process,
+    life: Life,
+    *,
+    now: float,
+    log_path: str,
+    notice: str,
+    usage: Usage,
+    idle_stop_at: float | None = None,
 ) -> ProcessView:
     """One process as it is at `now` (monotonic)."""
     alive = life.pid is not None
@@ -149,6 +160,7 @@ def process_view(
         urls=[url for url in usage.urls if not _speaks_otherwise(process, life, url)],
         depends_on=[dependency.name for dependency in process.depends_on],
         log_path=log_path,
+        idle_stop_at=None if idle_stop_at is None else instant(idle_stop_at),
         notice=notice or None,
     )
 

@@ -22,6 +22,7 @@ from runcept.core.secrets import mask
 from runcept.daemon.engine import Engine
 from runcept.daemon.handlers import Handlers
 from runcept.daemon.hooks import Hooks
+from runcept.daemon.lookout import Lookout
 from runcept.daemon.notifier import Notifier
 from runcept.daemon.performer import SystemPerformer
 from runcept.daemon.recovery import Recovery
@@ -80,6 +81,8 @@ class Daemon:
         self._engine.performer = self._performer
         self._hooks = Hooks(home, self._engine, self._performer.runs, self._spawn_task)
         Notifier(home, self._engine, self._spawn_task)
+        self._lookout = Lookout(self._engine, self._performer)
+        self._engine.on_idle = self._lookout.attend
         self._handlers = Handlers(home, self._engine, self._performer)
         self._listener: socket.socket
         self._server: asyncio.Task[None]
@@ -104,6 +107,7 @@ class Daemon:
         self._server = self._tasks.create_task(serve(self._listener, self._handlers, self._spawn_task))
         self._tasks.create_task(self._keep_home())
         self._spawn_task(Retention(self._engine, self._database).run())
+        self._tasks.create_task(self._lookout.run())
         await self._handlers.stopping.wait()
         if self._lock.is_in_place():  # else it is another daemon's
             with suppress(FileNotFoundError):

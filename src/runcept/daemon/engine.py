@@ -16,12 +16,12 @@ from typing import Any, Protocol
 from runcept.core.effects import Effect, Record, Release, Spawn
 from runcept.core.events import Event
 from runcept.core.life import Life
-from runcept.core.model import Project
+from runcept.core.model import Activity, Project
 from runcept.daemon.environment import USUAL_UMASK, Environment
 from runcept.database.queries import Database, StoredEnvironment, StoredEvent
 from runcept.errors import EnvironmentActive, EnvironmentAmbiguous, EnvironmentNotFound
 from runcept.scheduler.health import ProbeDue
-from runcept.units import format_duration
+from runcept.scheduler.inactivity import Inactivity
 
 __all__ = ["Engine", "Performer"]
 
@@ -43,9 +43,11 @@ class Performer(Protocol):
 
 
 class Engine:
-    """All state of a daemon. `performer` is set once, before anything is asked of it."""
+    """All state of a daemon. `performer` and `on_idle` are set once, before anything is asked of it."""
 
     performer: Performer
+    on_idle: Callable[[Environment], None]
+    """The time of something in there is up, or nearly: look whether that is so, and act."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, database: Database) -> None:
         self.environments: dict[str, Environment] = {}
@@ -72,7 +74,8 @@ class Engine:
         environment.umask = USUAL_UMASK if stored.umask is None else stored.umask
         environment.activated_at = stored.activated_at
         environment.last_activity_at = stored.last_activity_at
-        environment.last_activity = self.now() if stored.last_activity is None else stored.last_activity
+        known_since = self.now() if stored.last_activity is None else min(stored.last_activity, self.now())
+        environment.inactivity = Inactivity(known_since, stored.uses)
         self.environments[environment.path] = environment
         return environment
 
@@ -87,7 +90,7 @@ class Engine:
         if environment is None:
             lives = [Life(name=process.name, run=last_run(process.name)) for process in project.processes]
             environment = Environment(project, lives, random.random)
-            environment.last_activity = self.now()
+            environment.inactivity = Inactivity(self.now())
             self.environments[project.path] = environment
         else:
             environment.adopt_project(project, last_run)
@@ -136,19 +139,44 @@ class Engine:
             self._save(environment)
 
     def touch(self, environment: Environment, actor: str) -> None:
-        """Somebody used it."""
-        environment.last_activity_at, environment.last_activity = time.time(), self.now()
-        if environment.path in self.environments:
-            with self._database.transaction():
-                self._database.save_activity(
-                    environment.path, environment.last_activity_at, environment.last_activity, actor
-                )
+        """Somebody has named it in a request."""
+        now, names = self.now(), environment.wanted()
+        if environment.use(Activity.REQUESTS, dict.fromkeys(names, now)) or not names:
+            environment.last_activity_at = time.time()
+        self.keep_uses(environment, actor)
         self._arm(environment)
+
+    def saw(self, environment: Environment, source: Activity, seen: Mapping[str, float]) -> None:
+        """Processes were used, each at its instant (monotonic), in a way that has to be looked for."""
+        if not environment.use(source, seen):
+            return
+        environment.last_activity_at = time.time() - max(0.0, self.now() - max(seen.values()))
+        if environment.inactivity.is_worth_keeping(environment.supervisor.plan, environment.in_use()):
+            self.keep_uses(environment, source.value)
+        self._arm(environment)
+
+    def _begin_use(self, environment: Environment, names: Iterable[str], actor: str) -> None:
+        """These are being started: their time begins."""
+        environment.inactivity.begin(names, self.now())
+        if environment.has_timeouts:
+            self.keep_uses(environment, actor)
+
+    def keep_uses(self, environment: Environment, actor: str) -> None:
+        """Keep when everything was used last."""
+        if environment.path not in self.environments:
+            return
+        with self._database.transaction():
+            at = time.time() if environment.last_activity_at is None else environment.last_activity_at
+            self._database.save_activity(environment.path, at, self.now(), actor, environment.inactivity.uses)
+        environment.inactivity.kept()
 
     # ------------------------------------------------------------------------------- requests and facts
 
     def start(self, environment: Environment, names: Iterable[str], actor: str, *, rerun: bool = False) -> None:
         """Somebody wants these to run."""
+        names = list(names)
+        idle = [n for n in environment.supervisor.plan.with_dependencies(names) if not environment.lives[n].wanted]
+        self._begin_use(environment, idle, actor)
         self._settle(environment, environment.supervisor.start(names, self.now(), rerun=rerun, actor=actor))
 
     def stop(
@@ -160,6 +188,8 @@ class Engine:
 
     def restart(self, environment: Environment, names: Iterable[str], actor: str) -> None:
         """Somebody wants these down and up again."""
+        names = list(names)
+        self._begin_use(environment, names, actor)
         self._settle(environment, environment.supervisor.restart(names, self.now(), actor=actor))
 
     def resume(self, environment: Environment) -> None:
@@ -276,14 +306,9 @@ class Engine:
             self._settle(environment, effects)
             for due in probes:
                 self.performer.probe(environment, due)
-            if idle := environment.idle(now):
-                self._stop_idle(environment, idle, now)
+            if any(environment.idle(now)):
+                self.on_idle(environment)
             self._arm(environment)
-
-    def _stop_idle(self, environment: Environment, names: list[str], now: float) -> None:
-        unused = format_duration(now - environment.last_activity)
-        self.record("inactivity_stop", f"{', '.join(names)}: not used for {unused}", "inactivity", environment)
-        self.stop(environment, names, "inactivity", f"stopped after {unused} without activity")
 
     # ----------------------------------------------------------------------------------------- waiting
 

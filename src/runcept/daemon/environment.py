@@ -15,13 +15,13 @@ from runcept.core.check_standing import CheckStanding
 from runcept.core.effects import Effect
 from runcept.core.events import Event, Exited, HealthChanged, Spawned
 from runcept.core.life import Life
-from runcept.core.model import Project
+from runcept.core.model import Activity, Project, State
 from runcept.core.printable import printable
 from runcept.core.secrets import mask, secret_values
 from runcept.core.supervisor import Supervisor
 from runcept.paths import log_path
 from runcept.scheduler.health import HealthSchedule, ProbeDue
-from runcept.scheduler.inactivity import idle_deadline, idle_processes
+from runcept.scheduler.inactivity import Ending, Inactivity, Need, needs
 
 __all__ = ["USUAL_UMASK", "Environment"]
 
@@ -44,8 +44,7 @@ class Environment:
         self.activated_at: float | None = None
         """Wall clock, like last_activity_at."""
         self.last_activity_at: float | None = None
-        self.last_activity = 0.0
-        """Monotonic."""
+        self.inactivity = Inactivity(0.0)
         self._jitter = jitter
         self._secrets: dict[str, Sequence[str]] = {}
 
@@ -105,7 +104,8 @@ class Environment:
         if merged != self.project:
             new = [Life(name=name, run=last_run(name)) for name in names - self.lives.keys()]
             self.supervisor = Supervisor(merged, [*self.lives.values(), *new], self._jitter)
-            self.__dict__.pop("logs", None)
+            for made_of_project in ("logs", "has_timeouts"):
+                self.__dict__.pop(made_of_project, None)
 
     # -------------------------------------------------------------------------------------------- events
 
@@ -160,23 +160,51 @@ class Environment:
                 effects += self.answered(due, now)
         return effects, probes
 
-    def idle(self, now: float) -> list[str]:
-        """The processes to stop because nobody used them for long enough."""
-        return idle_processes(self.project, self.wanted(), self.last_activity, now)
+    def in_use(self) -> list[str]:
+        """The processes whose time runs: a task that has ended holds nothing up, unless there is nothing else."""
+        wanted = self.wanted()
+        return [name for name in wanted if self.lives[name].state is not State.EXITED] or wanted
+
+    @cached_property
+    def has_timeouts(self) -> bool:
+        """Something of it stops when it is not used."""
+        timeouts = [self.project.inactivity_timeout, *(each.inactivity_timeout for each in self.project.processes)]
+        return any(timeout is not None for timeout in timeouts)
+
+    def use(self, source: Activity, seen: Mapping[str, float]) -> bool:
+        """Processes were used, each at its instant; whether that counts."""
+        return self.inactivity.use(self.supervisor.plan, source, seen)
+
+    def needs(self) -> dict[str, Need]:
+        """What has to be looked for, for somebody's timeout depends on it."""
+        if not self.has_timeouts:
+            return {}
+        return needs(self.supervisor.plan, self.in_use())
+
+    def idle(self, now: float) -> tuple[list[Ending], list[Ending]]:
+        """(the timeouts that are over, those that are to be announced)."""
+        return self.inactivity.due(self.supervisor.plan, self.in_use(), now)
 
     def next_deadline(self) -> float | None:
         """The earliest instant (monotonic) at which there is something to do."""
         deadlines = (
             self.supervisor.next_deadline(),
             self.health.next_deadline(),
-            idle_deadline(self.project, self.wanted(), self.last_activity),
+            self.inactivity.next_deadline(self.supervisor.plan, self.in_use()) if self.has_timeouts else None,
         )
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def idle_stop_at(self, now: float, today: float) -> float | None:
-        """When it stops if nobody uses it until then, in seconds since the epoch, which are `today` at `now`.
+        """When the last of it stops if nobody uses it until then, in seconds since the epoch: `today`, which is `now`.
 
         Of the clock as it is: since the last activity it may have been set.
         """
-        deadline = idle_deadline(self.project, self.wanted(), self.last_activity)
-        return None if deadline is None else today + deadline - now
+        end = self.inactivity.end(self.supervisor.plan, self.in_use())
+        return None if end is None else today + end - now
+
+    def idle_stops(self, now: float, today: float) -> dict[str, float]:
+        """The same of each process that has a timeout of its own, where that ends first."""
+        if not self.has_timeouts:
+            return {}
+        endings = self.inactivity.endings(self.supervisor.plan, self.in_use())
+        return {ending.process: today + ending.at - now for ending in endings if ending.process}

@@ -74,6 +74,7 @@ class Handlers:
             "list": self._inquiries.list_processes,
             "events": self._history.events,
             "clear_logs": self.clear_logs,
+            "use": self._inquiries.use,
             "environments": self._inquiries.environments,
             "forget": self.forget,
             "ps": self._inquiries.ps,

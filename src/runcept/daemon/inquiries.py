@@ -47,6 +47,7 @@ Notify = Callable[[str, list[ProcessView]], None]
 """Tell the asking client what changed: the path of an environment, and its processes that did."""
 
 _log = logging.getLogger(__name__)
+_DASHBOARDS = frozenset({"web", "tui"})
 
 
 def is_down(life: Life) -> bool:
@@ -140,7 +141,7 @@ class Inquiries:
         """One environment in full."""
         del notify
         environment = self._shown(params.environment)
-        self._engine.touch(environment, params.actor)
+        self._used(environment, params.actor)
         view = self._environment_view(environment, self.measure([environment]))
         if params.tree:
             processes = view.processes or []
@@ -206,7 +207,7 @@ class Inquiries:
         """Wait for what becomes of each of several, or until one ends the wait."""
         del notify
         environment = self._shown(params.environment)
-        self._engine.touch(environment, params.actor)
+        self._used(environment, params.actor)
         meant = [name for pattern in params.names for name in self._meant(environment, pattern)]
         waited = await self._wait(environment, list(dict.fromkeys(meant)), params)
         return m.AllWaited(environment=environment.path, waited=waited)
@@ -227,7 +228,7 @@ class Inquiries:
             return is_lost or len(outcomes) == len(names)
 
         is_in_time = await self._engine.wait_until(is_over, params.timeout)
-        self._engine.touch(environment, params.actor)
+        self._used(environment, params.actor)
         for name in names:
             if name not in environment.lives:
                 raise ProcessNotFound(name, environment.project.name, environment.path, [*environment.lives])
@@ -258,7 +259,7 @@ class Inquiries:
         """What the asking client may run a command with: that of a process, or of the project."""
         del notify
         environment = self._shown(params.environment)
-        self._engine.touch(environment, params.actor)
+        self._used(environment, params.actor)
         project, process = self._as_started_now(environment, params.name)
         captured, umask = environment.environ, environment.umask
         if captured is None:
@@ -286,10 +287,22 @@ class Inquiries:
             project = load_project(os.path.join(environment.path, PROJECT_FILE), load_settings(self._home))
         return project, None if named is None else project.process(_single(named, Plan(project).select([named])))
 
+    async def use(self, params: m.Use, notify: Notify) -> m.NoResult:
+        """Somebody has looked at its logs."""
+        del notify
+        if environment := self._engine.environments.get(self.path(params.environment)):
+            self._used(environment, params.actor)
+        return m.NoResult()
+
+    def _used(self, environment: Environment, actor: str) -> None:
+        """Somebody has looked at it: a person or an assistant, for a dashboard looks without being asked."""
+        if actor not in _DASHBOARDS:
+            self._engine.touch(environment, actor)
+
     def _one(self, params: m.OfProcess) -> tuple[Environment, str]:
         """The process that is meant, and its environment. BadRequest where several are."""
         environment = self._shown(params.environment)
-        self._engine.touch(environment, params.actor)
+        self._used(environment, params.actor)
         return environment, _single(params.name, self._meant(environment, params.name))
 
     def _meant(self, environment: Environment, pattern: str) -> list[str]:
@@ -369,6 +382,7 @@ class Inquiries:
     def views(self, environment: Environment, names: Iterable[str], usage: Mapping[int, Usage]) -> list[ProcessView]:
         """The named processes of an environment; `usage` by pid."""
         now = self._engine.now()
+        idle_stops = environment.idle_stops(now, time.time())
         views = []
         for name in names:
             life = environment.lives[name]
@@ -381,6 +395,7 @@ class Inquiries:
                     log_path=log_path(environment.path, name),
                     notice=self._performer.notice(environment.path, name, life.run),
                     usage=usage.get(life.pid or 0, Usage()),
+                    idle_stop_at=idle_stops.get(name),
                 )
             )
         return views

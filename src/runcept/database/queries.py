@@ -15,6 +15,7 @@ from runcept.core.history import Choice
 from runcept.core.life import Life
 from runcept.core.model import Project
 from runcept.database.connection import LOCK_PATIENCE_SECONDS, Storage
+from runcept.scheduler.inactivity import Uses
 
 __all__ = [
     "Database",
@@ -44,6 +45,7 @@ class StoredEnvironment(msgspec.Struct, frozen=True):
     last_activity_at: float | None = None
     last_activity: float | None = None
     umask: int | None = None
+    uses: Uses | None = None
 
 
 class StoredRun(msgspec.Struct, frozen=True):
@@ -210,11 +212,11 @@ class Database:
             with _readable(f"{path}: {name}"):
                 lives.setdefault(path, []).append(msgspec.json.decode(life, type=Life))
         rows = self._connection.execute(
-            "SELECT e.path, project, environ, activated_at, umask, a.at, a.monotonic"
+            "SELECT e.path, project, environ, activated_at, umask, a.at, a.monotonic, a.uses"
             " FROM environments e LEFT JOIN activity a ON a.environment = e.path ORDER BY e.rowid"
         )
         found = []
-        for path, project, environ, activated_at, umask, at, monotonic in rows:
+        for path, project, environ, activated_at, umask, at, monotonic, uses in rows:
             with _readable(path):
                 found.append(
                     StoredEnvironment(
@@ -225,6 +227,7 @@ class Database:
                         last_activity_at=at,
                         last_activity=monotonic,
                         umask=umask,
+                        uses=None if uses is None else msgspec.json.decode(uses, type=Uses),
                     )
                 )
         return found
@@ -261,12 +264,13 @@ class Database:
             *((environment, life.name, _encode(life)) for life in lives),
         )
 
-    def save_activity(self, environment: str, at: float, monotonic: float, actor: str) -> None:
+    def save_activity(self, environment: str, at: float, monotonic: float, actor: str, uses: Uses) -> None:
         """Keep when it was used last, and by whom."""
         self._write(
-            "INSERT INTO activity (environment, at, monotonic, actor) VALUES (?, ?, ?, ?) ON CONFLICT (environment)"
-            " DO UPDATE SET at = excluded.at, monotonic = excluded.monotonic, actor = excluded.actor",
-            (environment, at, monotonic, actor),
+            "INSERT INTO activity (environment, at, monotonic, actor, uses) VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT (environment) DO UPDATE SET at = excluded.at, monotonic = excluded.monotonic,"
+            " actor = excluded.actor, uses = excluded.uses",
+            (environment, at, monotonic, actor, _encode(uses)),
         )
 
     # -------------------------------------------------------------------------------------------- runs

@@ -157,6 +157,9 @@ def environment_text(view: EnvironmentView) -> str:
     head = f"{view.name} ({view.path}) is {view.state}; {len(processes)} processes."
     if view.idle_stop_at:
         head += f" Without activity it is stopped at {view.idle_stop_at}."
+    for each in processes:
+        if each.idle_stop_at and each.idle_stop_at != view.idle_stop_at:
+            head += f" Unused, {each.name} is stopped at {each.idle_stop_at}."
     return "\n".join([head, _sentences(ordered), *(view.warnings or [])]).rstrip()
 
 

@@ -9,7 +9,10 @@ __all__ = ["Entry"]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One process. `start_time` is in the unit of `identity.start_time`; `cpu_seconds` user and system since then."""
+    """One process. `start_time` is in the unit of `identity.start_time`; `cpu_seconds` user and system since then.
+
+    `children_cpu_seconds` is of the children that it has waited for, and of theirs.
+    """
 
     pid: int
     parent: int
@@ -19,3 +22,4 @@ class Entry:
     is_zombie: bool
     cpu_seconds: float
     memory_bytes: int
+    children_cpu_seconds: float = 0.0

@@ -8,15 +8,29 @@ from __future__ import annotations
 
 import os
 import resource
+import sys
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 
 from runcept.process import sock_diag
 from runcept.process.entry import Entry
+from runcept.process.tcp import CLOSED_SECONDS, ESTABLISHED, LISTEN, MAPPED, TIME_WAIT, TcpSocket
 
-__all__ = ["NO_TAG", "boot_id", "carries", "command_of", "entries", "entry", "listening", "set_tag", "tag_of"]
+__all__ = [
+    "NO_TAG",
+    "SEES_ALL",
+    "boot_id",
+    "carries",
+    "command_of",
+    "entries",
+    "entry",
+    "holders",
+    "listening",
+    "set_tag",
+    "sockets",
+    "tag_of",
+]
 
-_LISTEN = b"0A"  # TCP_LISTEN of include/net/tcp_states.h
 _TAG = 10  # RLIMIT_LOCKS of asm-generic/resource.h, which no kernel since 2.4.25 obeys, getrlimit(2)
 NO_TAG = (0, resource.RLIM_INFINITY)
 """What is found where there is no tag of ours."""
@@ -53,6 +67,7 @@ def entry(pid: int) -> Entry | None:
         start_time=int(fields[19]),
         is_zombie=fields[0] in (b"Z", b"X"),
         cpu_seconds=(int(fields[11]) + int(fields[12])) * _TICK,
+        children_cpu_seconds=(int(fields[13]) + int(fields[14])) * _TICK,
         memory_bytes=int(fields[21]) * _PAGE,
     )
 
@@ -147,8 +162,60 @@ def _listeners_of_tables() -> Iterable[tuple[int, int]]:
             continue
         for row in rows:
             fields = row.split(None, 10)
-            if fields[3] == _LISTEN:
+            if int(fields[3], 16) == LISTEN:
                 yield int(fields[9]), int(fields[1].rpartition(b":")[2], 16)
+
+
+SEES_ALL = True
+"""`sockets` tells of everybody's."""
+
+
+def sockets(pids: Collection[int], states: Collection[int], ports: Collection[int] = ()) -> list[TcpSocket]:
+    """The TCP sockets in one of these states, at least those of the processes; with `ports`, of those at either end."""
+    del pids
+    try:
+        return sock_diag.sockets(states, ports)
+    except OSError:
+        found = _sockets_of_tables()
+    return [row for row in found if row.state in states and (not ports or row.port in ports or row.peer_port in ports)]
+
+
+def holders(handles: Collection[int], pids: Iterable[int]) -> dict[int, int]:
+    """Which of the processes holds a socket, by its handle; one that none of them holds is left out."""
+    wanted = {b"socket:[%d]" % handle: handle for handle in handles}
+    found: dict[int, int] = {}
+    for pid in pids:
+        for link in _inodes(pid):
+            if link in wanted:
+                found.setdefault(wanted[link], pid)
+        if len(found) == len(wanted):
+            break
+    return found
+
+
+def _sockets_of_tables() -> Iterable[TcpSocket]:
+    """As `sock_diag.sockets`, from proc_net_tcp of the kernel's documentation."""
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            with open(table, "rb") as file:
+                rows = file.read().splitlines()[1:]
+        except FileNotFoundError:  # a kernel without IPv6
+            continue
+        for row in rows:
+            fields = row.split(None, 10)
+            if (state := int(fields[3], 16)) in {ESTABLISHED, TIME_WAIT, LISTEN}:
+                left = int(fields[5].rpartition(b":")[2], 16) * _TICK
+                closed_for = CLOSED_SECONDS - left if state == TIME_WAIT else 0.0
+                yield TcpSocket(state, *_end(fields[1]), *_end(fields[2]), int(fields[9]), closed_for)
+
+
+def _end(text: bytes) -> tuple[bytes, int]:
+    """Address and port of "0100007F:1F90": words in the order of the machine."""
+    address, _, port = text.partition(b":")
+    raw = bytes.fromhex(address.decode())
+    if sys.byteorder == "little":
+        raw = b"".join(raw[at : at + 4][::-1] for at in range(0, len(raw), 4))
+    return raw if len(raw) == len(MAPPED) + 4 else MAPPED + raw, int(port, 16)
 
 
 def _inodes(pid: int) -> Iterable[bytes]:

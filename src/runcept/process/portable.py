@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Mapping
+import socket
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 import psutil
 
 from runcept.process.entry import Entry
+from runcept.process.tcp import ESTABLISHED, LISTEN, MAPPED, TcpSocket
 
-__all__ = ["NO_TAG", "boot_id", "carries", "command_of", "entries", "entry", "listening", "set_tag", "tag_of"]
+__all__ = [
+    "NO_TAG",
+    "SEES_ALL",
+    "boot_id",
+    "carries",
+    "command_of",
+    "entries",
+    "entry",
+    "holders",
+    "listening",
+    "set_tag",
+    "sockets",
+    "tag_of",
+]
 
 NO_TAG: tuple[int, ...] = ()
 """What is found where there is no tag of ours."""
@@ -35,6 +51,7 @@ def entry(pid: int) -> Entry | None:
                 start_time=int(process.create_time() * 100),
                 is_zombie=is_zombie,
                 cpu_seconds=cpu.user + cpu.system,
+                children_cpu_seconds=cpu.children_user + cpu.children_system,
                 memory_bytes=0 if is_zombie else process.memory_info().rss,
             )
     except (psutil.Error, ProcessLookupError, PermissionError):  # gone, or another user's: then none of ours
@@ -80,6 +97,42 @@ def listening(pids: Iterable[int], only: Collection[int] | None = None) -> dict[
         if theirs := ports if only is None else ports & set(only):
             found[pid] = theirs
     return found
+
+
+SEES_ALL = False
+"""`sockets` tells of those that it is asked for."""
+_STATES = {psutil.CONN_ESTABLISHED: ESTABLISHED, psutil.CONN_LISTEN: LISTEN}
+
+
+def sockets(pids: Collection[int], states: Collection[int], ports: Collection[int] = ()) -> list[TcpSocket]:
+    """The TCP sockets of the processes in one of these states; with `ports`, of those at either end.
+
+    One that was closed is nobody's, and not told of.
+    """
+    found = []
+    for pid in pids:
+        try:
+            connections = psutil.Process(pid).net_connections("tcp")
+        except psutil.Error:
+            continue
+        for each in connections:
+            state, here, there = _STATES.get(each.status, 0), _end(each.laddr), _end(each.raddr)
+            if state in states and (not ports or here[1] in ports or there[1] in ports):
+                found.append(TcpSocket(state, *here, *there, pid, 0.0))
+    return found
+
+
+def _end(told: Sequence[Any]) -> tuple[bytes, int]:
+    """Address and port; psutil tells of none by an empty tuple."""
+    address, port = told or ("::", 0)
+    if ":" in address:
+        return socket.inet_pton(socket.AF_INET6, address.partition("%")[0]), port
+    return MAPPED + socket.inet_pton(socket.AF_INET, address), port
+
+
+def holders(handles: Collection[int], pids: Iterable[int]) -> dict[int, int]:
+    """Which of the processes holds a socket, by its handle: that is the pid."""
+    return {pid: pid for pid in pids if pid in handles}
 
 
 def set_tag(pid: int, tag: int) -> None:

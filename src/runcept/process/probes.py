@@ -10,7 +10,7 @@ import contextlib
 import socket
 import ssl
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from urllib.parse import urlsplit
@@ -19,15 +19,20 @@ from runcept.core.model import HealthCheck, Probe
 from runcept.core.secrets import mask, secret_values
 from runcept.process.commands import last_line, run_command
 from runcept.process.signals import name_of
+from runcept.process.tcp import CLOSED_SECONDS
 from runcept.units import format_duration
 
-__all__ = ["ProbeResult", "probe"]
+__all__ = ["ProbeResult", "own_ports", "probe"]
 
 _STATUS_LINE_MAX = 8192
 _TEXT_MAX = 200
 _SUSPENDED_SECONDS = 0.5
 """A probe that takes so much longer than it may was not waiting: we were suspended, and the answer with us."""
 _Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+_used_ports: dict[int, float] = {}
+"""The ports of our ends, with the instant (monotonic) of the connection."""
+_PORTS_KEPT_SECONDS = 3 * CLOSED_SECONDS
+"""A connection of ours is told of by the kernel for a minute after its end, which may come late."""
 _LOCAL = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -124,12 +129,23 @@ async def _connect(host: str, port: int, trust: ssl.SSLContext | None = None) ->
     failures: list[OSError] = []
     for address in dict.fromkeys(addresses):
         try:
-            return await asyncio.open_connection(
+            streams = await asyncio.open_connection(
                 address, port, ssl=trust, server_hostname=host if trust else None, limit=_STATUS_LINE_MAX
             )
         except OSError as error:
             failures.append(error)
+        else:
+            _used_ports[streams[1].get_extra_info("sockname")[1]] = time.monotonic()
+            return streams
     raise failures[0]
+
+
+def own_ports() -> Collection[int]:
+    """The local ports from which probes have connected in the last minutes."""
+    now = time.monotonic()
+    for port in [port for port, at in _used_ports.items() if now - at > _PORTS_KEPT_SECONDS]:
+        del _used_ports[port]
+    return _used_ports.keys()
 
 
 async def _hang_up(writer: asyncio.StreamWriter) -> None:

@@ -11,10 +11,11 @@ from runcept.process import system
 from runcept.process.entry import Entry
 from runcept.process.members import Census, census, tree_of
 
-__all__ = ["Sampler", "Usage", "resident", "urls"]
+__all__ = ["CpuMeter", "Sampler", "Usage", "resident", "urls"]
 
 _FRESH_SECONDS = 0.05
 _FRESH_COSTS = 3
+_WELL_TOLD_SECONDS = 0.5
 Key = TypeVar("Key", bound=Hashable)
 
 _DATABASES = frozenset({1433, 1521, 3306, 5432, 5433, 5672, 6379, 9042, 11211, 26257, 27017})
@@ -79,6 +80,32 @@ class Sampler(Generic[Key]):
             ports=tuple(sorted({port for pid in tree for port in holders.get(pid, ())})),
             pids=tuple(sorted(tree)),
         )
+
+
+class CpuMeter(Generic[Key]):
+    """How busy process trees are from one look to the next. Less than a sampler, which also looks for ports."""
+
+    def __init__(self) -> None:
+        self._before: dict[tuple[Key, int], float] = {}
+        """By key and pid of the main process: its CPU seconds, with all that it has waited for."""
+        self._looked_at = 0.0
+
+    def look(self, leaders: Mapping[Key, int]) -> dict[Key, float]:
+        """Percent of a core since the look before, by key; of those that are new, and of all of them too soon, none.
+
+        Seconds are counted in hundredths: what is told of less than a second is not told well.
+        """
+        now = time.monotonic()
+        elapsed = now - self._looked_at
+        if not leaders or elapsed < _WELL_TOLD_SECONDS:
+            return {}
+        taken = census()
+        used = {}
+        for key, pid in leaders.items():
+            tree = tree_of(taken, pid).values()
+            used[key, pid] = sum(entry.cpu_seconds + entry.children_cpu_seconds for entry in tree)
+        before, self._before, self._looked_at = self._before, used, now
+        return {who[0]: max(0.0, used[who] - before[who]) / elapsed * 100 for who in used.keys() & before.keys()}
 
 
 def urls(ports: Collection[int]) -> list[str]:

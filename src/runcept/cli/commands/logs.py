@@ -8,12 +8,13 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
-from runcept.api.messages import ClearedLogs, ClearLogs
+from runcept.api.messages import ClearedLogs, ClearLogs, Use
 from runcept.cli import log_files
 from runcept.cli.framework import command
 from runcept.cli.invocation import Invocation
@@ -22,10 +23,13 @@ from runcept.cli.log_lines import Painter
 from runcept.cli.parameters import lines_option, optional_names_argument
 from runcept.cli.target import current
 from runcept.client.connection import Connection
-from runcept.errors import LogNotRemovable, UsageError
+from runcept.errors import LogNotRemovable, RunceptError, UsageError
 from runcept.logs.record import Line
 
 __all__ = ["logs"]
+
+_TELL_SECONDS = 0.25
+"""For the daemon to hear of it: one that is stuck does not keep anybody from the logs."""
 
 
 def _to_run(_: click.Context, __: click.Parameter, value: str | None) -> int | str | None:
@@ -67,6 +71,7 @@ def logs(
     if clear:
         _clear(invocation, project, chosen if names else {})
         return
+    _tell_use(invocation, project)
     no_prefix, timestamps = choice.pop("no_prefix"), choice.pop("timestamps")
     if choice.pop("errors"):
         _errors(invocation, project, chosen, choice)
@@ -89,6 +94,14 @@ def logs(
     for line in page.lines:
         invocation.surroundings.stdout.buffer.write(painter.output(line))
     invocation.surroundings.stdout.buffer.write(painter.rest())
+
+
+def _tell_use(invocation: Invocation, project: str) -> None:
+    """Whoever reads logs uses the project; the daemon would not hear of it. Once: a stream that is open is no use."""
+    with suppress(RunceptError):
+        if (connection := Connection.if_running(invocation.home)) is not None:
+            with connection:
+                connection.call("use", Use(environment=project), patience=_TELL_SECONDS)
 
 
 def _show_all(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from runcept.api.messages import EnvironmentList, Environments, Processes, ProcessList, Status
 from runcept.cli.framework import command
 from runcept.cli.invocation import Invocation
-from runcept.cli.layout import print_cells
+from runcept.cli.layout import Cell, print_cells
 from runcept.cli.parameters import path_and_names_argument
 from runcept.cli.present import environment_line, process_table, short_path
 from runcept.cli.target import current, of_arguments
@@ -89,6 +90,7 @@ def _all(invocation: Invocation, view: EnvironmentView) -> None:
         environ = invocation.surroundings.environ
         home = environ.get("HOME") if invocation.drawn else None
         print_cells(invocation, environment_line(view, home), " · ")
+        _print_idle(invocation, view)
         if invocation.drawn and processes:
             invocation.print()
     if invocation.options.verbose:
@@ -99,6 +101,14 @@ def _all(invocation: Invocation, view: EnvironmentView) -> None:
             invocation.print()
     else:
         _print_processes(invocation, processes)
+
+
+def _print_idle(invocation: Invocation, view: EnvironmentView) -> None:
+    """When it stops, if there is a timeout."""
+    from runcept.cli.idle import idle_lines
+
+    for line in idle_lines(view, time.time()):
+        print_cells(invocation, [Cell(line, "dim")])
 
 
 def _print_processes(invocation: Invocation, processes: Sequence[ProcessView]) -> None:
