@@ -71,3 +71,80 @@ def test_what_init_writes_validates(project: Project, case: Path) -> None:
     text = (project.path / ".runcept.toml").read_text(encoding="utf-8")
     for each in told_of["unmapped"]:
         assert f"#   {each['key']}: " in text, json.dumps(each)
+
+
+PROGRAMS = {
+    "make.py": "open('made', 'w').close()\n",
+    "server.py": (
+        "import os, sys\nfrom http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer\n"
+        "assert os.path.exists('made')\n"
+        "ThreadingHTTPServer(('127.0.0.1', int(sys.argv[1])), SimpleHTTPRequestHandler).serve_forever()\n"
+    ),
+    "client.py": (
+        "import os, sys, urllib.request as r, time\n"
+        "r.urlopen(sys.argv[1]).read()\n"
+        "print('|'.join(os.environ[name] for name in ('LEVEL', 'SECRET', 'LITERAL')), flush=True)\ntime.sleep(600)\n"
+    ),
+}
+RUNS = {
+    "process-compose.yaml": """
+environment: ['LEVEL=${LEVEL}']
+processes:
+  client:
+    command: python3 client.py http://127.0.0.1:8000/
+    environment: ['SECRET=x-${API_TOKEN}', 'LITERAL=$${A} "b"']
+    depends_on: {server: {condition: process_healthy}}
+  server:
+    command: python3 server.py 8000
+    depends_on: {make: {condition: process_completed_successfully}}
+    readiness_probe: {http_get: {host: 127.0.0.1, port: 8000}, period_seconds: 1}
+    availability: {restart: on_failure}
+  make:
+    command: python3 make.py
+""",
+    "compose.yaml": """
+services:
+  client:
+    build: .
+    command: [python3, client.py, 'http://127.0.0.1:8000/']
+    environment: {LEVEL: '${LEVEL}', SECRET: 'x-${API_TOKEN}', LITERAL: '$${A} "b"'}
+    depends_on: {server: {condition: service_healthy}}
+  server:
+    build: .
+    command: python3 server.py 8000
+    ports: ['8000:8000']
+    depends_on: {make: {condition: service_completed_successfully}}
+    healthcheck: {test: 'curl -f http://127.0.0.1:8000/', interval: 1s}
+  make: {build: ., command: python3 make.py}
+""",
+    "pitchfork.toml": """
+[daemons.client]
+run = "python3 client.py http://127.0.0.1:{{ daemons.server.port }}/"
+env = { LEVEL = "debug", SECRET = "x-hunter2", LITERAL = '${A} "b"' }
+depends = ["server"]
+[daemons.server]
+run = "python3 server.py $PORT"
+port = 8000
+depends = ["make"]
+ready_http = { url = "http://127.0.0.1:8000/", timeout = "30s" }
+[daemons.make]
+run = "python3 make.py"
+oneshot = true
+""",
+}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_what_was_taken_over_runs_as_it_did(project: Project, name: str) -> None:
+    """In the order of its dependencies, once each is ready or done, and with the variables that it had."""
+    (port,) = free_ports(1)
+    (project.path / name).write_text(RUNS[name].replace("8000", str(port)), encoding="utf-8")
+    (project.path / ".env").write_text("LEVEL=debug\nAPI_TOKEN=hunter2\n", encoding="utf-8")
+    for program, text in PROGRAMS.items():
+        (project.path / program).write_text(text, encoding="utf-8")
+    assert project.json("init", "--from", name)["unmapped"] == []
+    project.run("activate")
+    states = {each: process["state"] for each, process in project.processes().items()}
+    assert states == {"client": "running", "server": "running", "make": "exited"}
+    project.run("wait", "client", "--for", "log=debug")
+    assert 'debug|x-hunter2|${A} "b"' in project.log("client").split("\n")
