@@ -27,6 +27,12 @@ EXAMPLES: tuple[e.RunceptError, ...] = (
     e.ConfigInvalid("/home/ada/shop/.runcept.toml", [{}, {}], "…"),
     e.ConfigUnreadable("/home/ada/shop/.runcept.toml", "it is a directory", "Name the project file, or its directory."),
     e.ClientFileInvalid("/home/ada/shop/.mcp.json", 3, 5, [{}], "…"),
+    e.ForeignFileInvalid("/home/ada/shop/compose.yaml", 12, "the key ports stands there twice"),
+    e.FormatUnknown(
+        "/home/ada/shop/Makefile",
+        "it is of no format that can be read",
+        ["Procfile", "docker-compose.yml", "process-compose.yaml", "pitchfork.toml"],
+    ),
     e.HomeUnsafe("/home/ada/.runcept", "others may write to it", "chmod 700 /home/ada/.runcept"),
     e.DaemonUnreachable("/home/ada/.runcept/daemon.sock", "connection refused"),
     e.DaemonStartFailed("it did not answer within 10 s", "/home/ada/.runcept/logs/daemon.stderr"),

@@ -81,15 +81,16 @@ def test_a_broken_package_json_suggests_nothing(tmp_path: Path, text: str) -> No
 
 
 def test_a_procfile_is_taken_line_by_line(tmp_path: Path) -> None:
-    """A command that uses $PORT gets one; a release step is no process that stays."""
+    """A command that uses $PORT gets the one that foreman would give it; a release step is started by name alone."""
     procfile = (
         "# comment\nweb: gunicorn app --bind :$PORT\nworker:   python w.py 'a b'\nrelease: ./migrate\n\nnonsense\n"
     )
     found = by_name(guessed(tmp_path, Procfile=procfile, package__json='{"scripts": {"dev": "x"}}'))
-    assert list(found) == ["web", "worker"]
-    assert found["web"].auto_port
+    assert list(found) == ["web", "worker", "release"]
+    assert found["web"].ports == (5000,)
     assert found["worker"].command == "python w.py 'a b'"
-    assert 'command = "./migrate"' in comments(tmp_path)
+    assert not found["release"].autostart
+    assert "line 6: nonsense" not in comments(tmp_path)  # in a directory that is guessed at, that is nobody's concern
 
 
 COMPOSE = """\
@@ -145,7 +146,7 @@ def test_a_compose_file_becomes_local_processes(tmp_path: Path, monkeypatch: pyt
     assert found["worker"].command == "celery -A app worker --label $X"
     assert [each.name for each in found["web"].depends_on] == ["cache"]
     assert [each.name for each in found["worker"].depends_on] == ["cache", "web"]
-    assert 'command = "docker compose up --no-log-prefix mail"' in comments(tmp_path)
+    assert 'command = "docker compose up --no-deps --no-log-prefix mail"' in comments(tmp_path)
     assert "Its command is in the Dockerfile." in comments(tmp_path)
 
 
@@ -162,8 +163,8 @@ def test_a_server_that_is_not_installed_is_a_comment(tmp_path: Path, monkeypatch
     "text",
     [
         "services:\n\tweb: x\n",
-        "services:\n  web: &anchor\n    image: x\n",
-        "services:\n  web:\n    command: a\n      b\n",
+        "services:\n  web: *anchor\n",
+        "services:\n  web: {}\n  web: {}\n",
         "- a\n- b\n",
         "services: [a, b\n",
         "%%%",
@@ -176,12 +177,12 @@ def test_a_compose_file_that_is_not_understood_is_named(tmp_path: Path, text: st
 
 
 def test_compose_services_in_a_circle_lose_their_order(tmp_path: Path) -> None:
-    """The file that is written is valid, whatever the other one was."""
+    """At least where it closes: the file that is written is valid, whatever the other one was."""
     text = "services:\n" + "".join(
         f"  {name}:\n    build: .\n    command: x\n    depends_on: [{need}]\n" for name, need in ("ab", "ba")
     )
     found = by_name(guessed(tmp_path, compose__yaml=text))
-    assert all(process.depends_on == () for process in found.values())
+    assert sum(len(process.depends_on) for process in found.values()) == 1
 
 
 def test_django_runs_its_server(tmp_path: Path) -> None:

@@ -19,7 +19,9 @@
     ├── ConfigError                   4
     │   ├── ConfigInvalid
     │   ├── ConfigUnreadable
-    │   └── ClientFileInvalid
+    │   ├── ClientFileInvalid
+    │   ├── ForeignFileInvalid
+    │   └── FormatUnknown
     ├── DaemonError                   5
     │   ├── HomeUnsafe
     │   ├── DaemonUnreachable
@@ -84,6 +86,8 @@ __all__ = [
     "EnvironmentAmbiguous",
     "EnvironmentNotFound",
     "FileExists",
+    "ForeignFileInvalid",
+    "FormatUnknown",
     "HomeUnsafe",
     "InstantUnclear",
     "Interrupted",
@@ -315,6 +319,29 @@ class ClientFileInvalid(ConfigError):
             problems=problems,
             report=report,
         )
+
+
+class ForeignFileInvalid(ConfigError):
+    """A file of another tool, from which a project file was to be made, is not what that tool could read.
+
+    `line` counts from 1; 0: it is no line in particular.
+    """
+
+    code = "foreign-file-invalid"
+    hint = "Correct it and try again; nothing was written."
+
+    def __init__(self, path: str, line: int, why: str, hint: str | None = None) -> None:
+        super().__init__(f"{path}{f', line {line}' if line else ''}: {why}", hint=hint, path=path, line=line or None)
+
+
+class FormatUnknown(ConfigError):
+    """A file is of no format that a project file can be made from."""
+
+    code = "format-unknown"
+
+    def __init__(self, path: str, why: str, formats: list[str]) -> None:
+        hint = f"`runcept init --from` reads {', '.join(formats[:-1])} and {formats[-1]}."
+        super().__init__(f"{path}: {why}", hint=hint, path=path, formats=formats)
 
 
 class DaemonError(RunceptError):

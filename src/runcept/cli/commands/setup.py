@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import click
 
 from runcept.cli.framework import command
+from runcept.cli.imported import tell_imported
 from runcept.cli.invocation import Invocation
 from runcept.cli.known_projects import path_of
 from runcept.cli.layout import Cell, print_cells
@@ -16,30 +18,64 @@ from runcept.cli.target import of_path
 from runcept.errors import FileExists, NotFound, RunceptError, UsageError
 from runcept.paths import PROJECT_FILE
 
+if TYPE_CHECKING:
+    from runcept.config.importing.project_file import Imported
+
 __all__ = ["init", "validate"]
 
 
 @command("init")
 @path_argument
+@click.option(
+    "--from",
+    "source",
+    metavar="FILE",
+    type=click.Path(),
+    help="Take over a Procfile, docker-compose.yml, process-compose.yaml or pitchfork.toml, or that of a directory.",
+)
 @click.option("--force", is_flag=True, help="Overwrite the file that is there.")
-def init(invocation: Invocation, path: str | None, force: bool) -> None:
-    """Write a commented .runcept.toml, with the processes that package.json, Procfile and the like suggest."""
-    from runcept.config.guess import guess
+def init(invocation: Invocation, path: str | None, source: str | None, force: bool) -> None:
+    """Write a commented .runcept.toml, with the processes that package.json, Procfile and the like suggest.
+
+    With --from it is made from one file of another tool: what maps is mapped, and what does not is a comment that says
+    why.
+    """
     from runcept.config.project import parse_project
     from runcept.config.settings import load_settings
 
     settings = load_settings(invocation.home)
     directory = _directory(invocation, path)
     file = os.path.join(directory, PROJECT_FILE)
-    text = guess(directory)
+    imported = _imported(invocation, source, directory)
+    text = imported.text if imported else _guessed(directory)
     project = parse_project(text, file, settings)
     _write(file, text, overwrite=force)
     names = [process.name for process in project.processes]
+    document = {"path": file, "name": project.name, "processes": names}
+    if imported:
+        tell_imported(invocation, imported, document)
+        return
     if invocation.options.json:
-        invocation.print_json({"path": file, "name": project.name, "processes": names})
+        invocation.print_json(document)
         return
     invocation.say(f"wrote {os.path.relpath(file, invocation.surroundings.cwd)}: {', '.join(names)}")
     invocation.say("Look through it, then `runcept activate`.")
+
+
+def _guessed(directory: str) -> str:
+    from runcept.config.guess import guess
+
+    return guess(directory)
+
+
+def _imported(invocation: Invocation, source: str | None, directory: str) -> Imported | None:
+    if source is None:
+        return None
+    if source == "":
+        raise UsageError("an empty --from names nothing", hint="Is a variable of the shell empty?")
+    from runcept.config.importing.project_file import import_file
+
+    return import_file(invocation.surroundings.path(source), directory)
 
 
 @command("validate")

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
+import shutil
 
 import msgspec
 
 from runcept.config.environment import read_env_file
-from runcept.config.guess.compose import ComposeFile, read_compose
 from runcept.config.guess.node import from_package_json
-from runcept.config.guess.procfile import from_procfile
-from runcept.config.guess.proposal import Proposal, name_from, settle, toml_string, write_process
 from runcept.config.guess.python import from_python
+from runcept.config.importing.compose import COMPOSE_FILES
+from runcept.config.importing.draft import Draft, Proposal, name_from
+from runcept.config.importing.pitchfork import PITCHFORK_FILES
+from runcept.config.importing.process_compose import PROCESS_COMPOSE_FILES
+from runcept.config.importing.procfile import PROCFILES
+from runcept.config.importing.project_file import read_draft, settled
+from runcept.config.importing.writing import comment, toml_string, write_process
 from runcept.config.problems import Wrong
+from runcept.errors import ConfigError, NotFound
 
 __all__ = ["guess"]
 
@@ -39,7 +45,6 @@ _FOOT = """\
 _EXAMPLE = Proposal(
     "example",
     "while true; do date; sleep 5; done",
-    source="",
     note="An example: put your own programs in its place.",
 )
 
@@ -50,28 +55,57 @@ def guess(directory: str) -> str:
     What is certain enough is active; what a person has to decide about stands there as a comment. Only looks at files.
     """
     directory = os.path.realpath(directory)
-    compose = read_compose(directory)
-    own = [_with_needs(each, compose) for each in _own(directory)]
-    proposals = settle([*own, *compose.proposals])
+    unread: list[str] = []
+    compose = _imported(directory, COMPOSE_FILES, unread)
+    needs = {each.name: each.needs for each in compose}
+    own = [
+        msgspec.structs.replace(each, needs=each.needs or needs.get(each.name, ())) for each in _own(directory, unread)
+    ]
+    unread += _others(directory)
+    proposals = list(settled(Draft((*own, *compose)), directory).processes)
     if not any(each.active for each in proposals):
         proposals.insert(0, _EXAMPLE)
-    proposals.sort(key=lambda each: (not each.active, each.depends_on != ()))
+    proposals.sort(key=lambda each: (not each.active, each.needs != ()))
     head = _HEAD.format(name=toml_string(name_from(os.path.basename(directory), "project")), env_files=_env(directory))
-    unread = [] if compose.understood else [f"# {compose.file} is not understood: its services are missing here.\n"]
-    return "\n".join([head, *unread, *(write_process(each) + "\n" for each in proposals), _FOOT])
+    texts = (write_process(each, each.source.partition(",")[0]) + "\n" for each in proposals)
+    return "\n".join([head, *unread, *texts, _FOOT])
 
 
-def _own(directory: str) -> list[Proposal]:
+def _own(directory: str, unread: list[str]) -> list[Proposal]:
     """What runs from the sources: a Procfile says it, else one has to guess."""
-    if listed := from_procfile(directory):
+    if listed := _imported(directory, PROCFILES, unread):
         return listed
     python = from_python(directory)
     main = "frontend" if any(each.active and each.name == "web" for each in python) else "web"
     return [*python, *from_package_json(directory, main)]
 
 
-def _with_needs(each: Proposal, compose: ComposeFile) -> Proposal:
-    return msgspec.structs.replace(each, depends_on=compose.needs.get(each.name, ()))
+def _imported(directory: str, files: tuple[str, ...], unread: list[str]) -> list[Proposal]:
+    """What the first of these files that says something says; why one cannot be read goes to `unread`, as a comment."""
+    for name in files:
+        try:
+            draft = read_draft(
+                os.path.join(directory, name), directory, lambda program: shutil.which(program) is not None
+            )
+        except NotFound:
+            continue
+        except ConfigError as error:
+            why = error.message.replace(f"{directory}{os.sep}", "")
+            unread.append("\n".join([*comment(f"{name} is not understood: its processes are missing here. {why}"), ""]))
+            continue
+        if draft.processes:
+            return list(draft.processes)
+    return []
+
+
+def _others(directory: str) -> list[str]:
+    """A comment about each file that is a project file of another tool, and wants to be taken over as one."""
+    there = (name for files in (PROCESS_COMPOSE_FILES, PITCHFORK_FILES) for name in files)
+    return [
+        f"# {name} is here: `runcept init --from {name} --force` makes this file of it.\n"
+        for name in there
+        if os.path.isfile(os.path.join(directory, name))
+    ]
 
 
 def _env(directory: str) -> str:

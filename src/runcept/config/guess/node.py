@@ -7,7 +7,8 @@ import os
 import re
 from typing import Any
 
-from runcept.config.guess.proposal import Proposal, name_from, readable_text
+from runcept.config.guess.files import readable_text
+from runcept.config.importing.draft import Proposal, name_from
 
 __all__ = ["from_package_json"]
 

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from glob import escape, glob
 from typing import Any, NamedTuple
 
-from runcept.config.guess.proposal import Proposal, name_from, readable_text
+from runcept.config.guess.files import readable_text
+from runcept.config.importing.draft import Proposal, name_from
 
 __all__ = ["from_python"]
 
@@ -91,8 +92,7 @@ def _django(directory: str, run: str) -> Iterator[Proposal]:
             "web",
             f"{_python(run)} manage.py runserver 8000",
             "manage.py",
-            ports=(8000,),
-            health_check="tcp://localhost:8000",
+            keys={"ports": [8000], "health_check": "tcp://localhost:8000"},
         )
 
 
@@ -113,8 +113,7 @@ def _web(directory: str, wanted: set[str], run: str) -> Iterator[Proposal]:
         f"{source} in the requirements",
         active=app is not None,
         note="" if app else "The application was not found: correct its name.",
-        ports=(port,),
-        health_check=f"tcp://localhost:{port}",
+        keys={"ports": [port], "health_check": f"tcp://localhost:{port}"},
     )
 
 
