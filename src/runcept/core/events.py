@@ -45,6 +45,8 @@ class StopRequested(msgspec.Struct, frozen=True):
     reason: str
     kill: bool = False
     """At once: SIGKILL instead of its stop signal and its grace."""
+    idle: bool = False
+    """Because nobody used it."""
 
 
 class RestartRequested(msgspec.Struct, frozen=True):

@@ -79,6 +79,9 @@ def _while_down(supervisor: Supervisor, life: Life) -> str:
         return f"Nothing starts it by itself. Mend {root.process} first; then {start}, with what it needs."
     if life.state is State.FAILED:
         return f"Nothing starts it by itself. When the cause is mended, {start}."
+    doorstep = supervisor.project.process(life.name).doorstep
+    if life.asleep and doorstep:
+        return f"A connection to {doorstep} starts it; so does `runcept start {life.name}`."
     return f"Nothing starts it by itself; {start}."
 
 

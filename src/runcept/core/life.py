@@ -52,6 +52,8 @@ class Life(msgspec.Struct, kw_only=True):
     """Why the run is over: how it ended by itself, or why it was stopped."""
     stop_reason: str = ""
     """Why somebody wants it down."""
+    asleep: bool = False
+    """It was stopped, or is being, because nobody used it; nobody has started or stopped it since."""
     started_at: float | None = None
     """Wall clock, like ended_at."""
     started: float = 0.0

@@ -73,7 +73,7 @@ def want(life: Life, event: ev.StartRequested, context: Context) -> Effects:
     """Down, for whatever reason: let the supervisor start it."""
     if life.state is State.EXITED and context.process.kind is Kind.TASK and life.wanted and not event.rerun:
         return []
-    life.wanted, life.failures, life.restarts = True, [], 0
+    life.wanted, life.asleep, life.failures, life.restarts = True, False, [], 0
     _enter(life, State.STOPPED, "waits to be started")
     return []
 
@@ -81,7 +81,7 @@ def want(life: Life, event: ev.StartRequested, context: Context) -> Effects:
 def keep(life: Life, event: ev.StartRequested, context: Context) -> Effects:
     """Up, or on its way: nothing to do but to remember that it is wanted."""
     del event, context
-    life.wanted, life.kill = True, False
+    life.wanted, life.kill, life.asleep = True, False, False
     return []
 
 
@@ -94,6 +94,7 @@ def ignore(life: Life, event: ev.Event, context: Context) -> Effects:
 def unwant(life: Life, event: ev.StopRequested, context: Context) -> Effects:
     """Up, or on its way: the supervisor allows the stop when nothing that needs it runs."""
     del context
+    life.asleep = event.idle and (life.wanted or life.asleep)
     life.wanted = life.restarting = False
     life.stop_reason, life.kill = event.reason, event.kill
     if event.kill and life.state is State.STOPPING and life.deadline is not None:
@@ -104,7 +105,7 @@ def unwant(life: Life, event: ev.StopRequested, context: Context) -> Effects:
 def start_after(life: Life, event: ev.StartRequested | ev.RestartRequested, context: Context) -> Effects:
     """Stopping: whatever it is stopping for, it is to be started afterwards."""
     del event, context
-    life.wanted, life.failures, life.restarts = True, [], 0
+    life.wanted, life.asleep, life.failures, life.restarts = True, False, [], 0
     life.stopping_for = "restart"
     return []
 
@@ -112,9 +113,10 @@ def start_after(life: Life, event: ev.StartRequested | ev.RestartRequested, cont
 def rest(life: Life, event: ev.StopRequested, context: Context) -> Effects:
     """Down already: stay so."""
     del context
-    before = life.state
+    before, slept = life.state, life.asleep
+    life.asleep = slept and event.idle
     life.wanted = life.restarting = False
-    if before is State.STOPPED:
+    if before is State.STOPPED and life.asleep == slept:
         return []
     last = f"; before that: {life.reason}" if before is State.FAILED else ""
     _enter(life, State.STOPPED, event.reason + last)
@@ -130,7 +132,7 @@ def restart(life: Life, event: ev.RestartRequested, context: Context) -> Effects
     """Up: stop it first."""
     del event, context
     life.wanted = life.restarting = True
-    life.kill = False
+    life.kill = life.asleep = False
     life.stop_reason = "restart requested"
     life.failures, life.restarts = [], 0
     return []
@@ -175,9 +177,9 @@ def stop(life: Life, event: ev.StopAllowed, context: Context) -> Effects:
 
 def stop_waiting(life: Life, event: ev.StopAllowed, context: Context) -> Effects:
     """Pending or in back-off: nothing lives."""
-    del event, context
-    _enter(life, State.STOPPED, life.stop_reason)
-    return [Record(life.name, "stopped", life.stop_reason)]
+    del event
+    _enter(life, State.STOPPED, life.stop_reason + _what_wakes(life, context.process))
+    return [Record(life.name, "stopped", life.reason)]
 
 
 # --------------------------------------------------------------------------------------------------- facts
@@ -342,10 +344,10 @@ def lost(life: Life, event: ev.Lost, context: Context) -> Effects:
 
 def after_reboot(life: Life) -> None:
     """Correct what a reboot made untrue: nothing lives, and nobody asked for a start since."""
-    if life.is_up or life.state in {State.PENDING, State.BACKOFF}:
+    if life.is_up or life.state in {State.PENDING, State.BACKOFF} or life.asleep:
         life.pid, life.health = None, Health.NONE
         _enter(life, State.STOPPED, "the machine was restarted")
-    life.wanted = life.restarting = False
+    life.wanted = life.restarting = life.asleep = False
 
 
 def taken_in(life: Life, event: ev.Spawned, context: Context) -> None:
@@ -369,7 +371,7 @@ def _over(life: Life, context: Context) -> Effects:
     life.restarting, life.stopping_for, life.health = False, "", Health.NONE
     effects: Effects = [Release(life.name, life.run)]
     if not life.wanted:
-        _enter(life, State.STOPPED, life.stop_reason or life.exit_reason)
+        _enter(life, State.STOPPED, (life.stop_reason or life.exit_reason) + _what_wakes(life, context.process))
         return [*effects, Record(life.name, "stopped", life.reason)]
     if cause == "restart":
         _enter(life, State.STOPPED, "is being restarted")
@@ -382,6 +384,10 @@ def _over(life: Life, context: Context) -> Effects:
         _enter(life, State.EXITED, life.exit_reason)
         return effects
     return effects + _crashed(life, life.exit_reason, context)
+
+
+def _what_wakes(life: Life, process: Process) -> str:
+    return f"; a connection to {process.doorstep} starts it" if life.asleep and process.doorstep else ""
 
 
 def _crashed(life: Life, reason: str, context: Context) -> Effects:

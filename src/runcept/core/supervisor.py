@@ -44,9 +44,14 @@ class Supervisor:
         wanted = self.plan.with_dependencies(named)
         return self._all([ev.StartRequested(name, rerun and name in named) for name in wanted], now)
 
-    def stop(self, names: Iterable[str], reason: str, now: float, *, kill: bool = False) -> list[Effect]:
-        """Somebody wants these down; what needs them goes down first. `kill`: without their grace."""
-        return self._all([ev.StopRequested(name, reason, kill) for name in self.plan.with_dependents(names)], now)
+    def stop(
+        self, names: Iterable[str], reason: str, now: float, *, kill: bool = False, idle: bool = False
+    ) -> list[Effect]:
+        """Somebody wants these down; what needs them goes down first. `kill`: without their grace.
+
+        `idle`: because nobody used them.
+        """
+        return self._all([ev.StopRequested(name, reason, kill, idle) for name in self.plan.with_dependents(names)], now)
 
     def with_running_dependents(self, names: Iterable[str]) -> list[str]:
         """The names, and of what depends on them what is wanted now."""

@@ -86,6 +86,7 @@ class Daemon:
         await self._connect()
         await Recovery(self._engine, self._database, self._performer, self._performer.link).run()
         self._recovered.set()
+        self._performer.waker.look_at_all()
         self._engine.record("daemon_started", f"version {runcept.__version__}, pid {os.getpid()}", "supervisor")
         _log.info("daemon %s started, pid %d", runcept.__version__, os.getpid())
         loop = asyncio.get_running_loop()
@@ -147,13 +148,16 @@ class Daemon:
             on_bytes=self._performer.bytes_arrived,
             on_exited=self._performer.exited,
             on_lost=self._keeper_lost,
+            on_door=self._performer.waker.told,
         )
         self._performer.linked.set()
+        self._performer.waker.connected(self._performer.link)
 
     def _keeper_lost(self) -> None:
         """The keeper has died: what it held lives on, and a new one adopts it."""
         _log.error("the keeper has ended")
         self._performer.unlink()
+        self._performer.waker.disconnected()
         self._spawn_task(self._replace_keeper())
 
     async def _replace_keeper(self) -> None:
@@ -185,6 +189,7 @@ class Daemon:
         link = self._performer.link
         try:
             await self._performer.settle()
+            await self._performer.waker.settle()
             await link.goodbye()
         except (RunceptError, OSError) as error:
             _log.warning("the keeper did not answer: %s", error)

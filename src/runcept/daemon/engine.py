@@ -147,10 +147,17 @@ class Engine:
         self._settle(environment, environment.supervisor.start(names, self.now(), rerun=rerun), actor)
 
     def stop(
-        self, environment: Environment, names: Iterable[str], actor: str, reason: str, *, kill: bool = False
+        self,
+        environment: Environment,
+        names: Iterable[str],
+        actor: str,
+        reason: str,
+        *,
+        kill: bool = False,
+        idle: bool = False,
     ) -> None:
-        """Somebody wants these down."""
-        self._settle(environment, environment.supervisor.stop(names, reason, self.now(), kill=kill), actor)
+        """Somebody wants these down; or, `idle`, nobody uses them."""
+        self._settle(environment, environment.supervisor.stop(names, reason, self.now(), kill=kill, idle=idle), actor)
 
     def restart(self, environment: Environment, names: Iterable[str], actor: str) -> None:
         """Somebody wants these down and up again."""
@@ -265,7 +272,7 @@ class Engine:
     def _stop_idle(self, environment: Environment, names: list[str], now: float) -> None:
         unused = format_duration(now - environment.last_activity)
         self.record("inactivity_stop", f"{', '.join(names)}: not used for {unused}", "inactivity", environment)
-        self.stop(environment, names, "inactivity", f"stopped after {unused} without activity")
+        self.stop(environment, names, "inactivity", f"stopped after {unused} without activity", idle=True)
 
     # ----------------------------------------------------------------------------------------- waiting
 

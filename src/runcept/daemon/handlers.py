@@ -141,7 +141,7 @@ class Handlers:
     async def deactivate(self, params: m.Deactivate, notify: Notify) -> m.Outcome:
         """Stop everything."""
         environment = self._known(params.environment)
-        was_active = environment.is_active
+        was_active = environment.is_active or environment.is_asleep
         names = list(environment.lives)
         outcome = await self._stopped_outcome(environment, names, params, notify, kill=params.kill)
         if was_active:
@@ -218,7 +218,7 @@ class Handlers:
 
     async def kill_all(self, params: m.KillAll, notify: Notify) -> m.Processes:
         """Stop every process of every environment."""
-        active = [environment for environment in self._engine.environments.values() if environment.is_active]
+        active = [each for each in self._engine.environments.values() if each.is_active or each.is_asleep]
         each = [
             self.deactivate(
                 m.Deactivate(
