@@ -23,6 +23,7 @@ from runcept.core.model import (
     Restart,
     RestartPolicy,
     State,
+    Wake,
 )
 from runcept.core.supervisor import Supervisor
 
@@ -200,3 +201,10 @@ def test_what_a_pending_process_waits_for(kind: Kind, condition: Condition, word
         web={"state": State.PENDING, "reason": "waits", "blamed": "db", "wanted": True},
     )
     assert what_next(supervisor, "web", NOW) == f"It starts by itself when {words}."
+
+
+def test_what_sleeps_is_woken_by_a_connection() -> None:
+    """The sentence names the port; without `wake` nothing but a start helps."""
+    told = after(State.STOPPED, asleep=True, process_of={"ports": (8000, 8001), "wake": Wake.CONNECT})
+    assert told == "A connection to port 8000 or 8001 starts it; so does `runcept start web`."
+    assert after(State.STOPPED, asleep=True) == "Nothing starts it by itself; `runcept start web` starts it."

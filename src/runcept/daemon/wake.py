@@ -30,6 +30,8 @@ _log = logging.getLogger(__name__)
 _RETRY_SECONDS = 2.0
 _PATIENCE_SECONDS = 60.0
 """Whoever has waited so long for a process that has not even bound its port is told so."""
+_USE_SECONDS = 0.5
+"""Somebody who waits uses it: so often that is counted, else a slow start could end as inactivity."""
 _LEAVE_SECONDS = 5.0
 
 
@@ -48,7 +50,6 @@ class _Door:
     """The run has bound its port."""
     trouble: str = ""
     """Why its ports are not held."""
-    patience: asyncio.TimerHandle | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
@@ -98,8 +99,8 @@ class Waker:
         sentence = f"{door.name}: somebody has connected to {process.doorstep}"
         self._engine.record("woken", sentence, "connection", environment)
         self._engine.touch(environment, "connection")
-        self._be_patient(door)
         self._engine.start(environment, [door.name], "connection")
+        self._spawn_task(self._attend(door))
 
     # ------------------------------------------------------------------------------------- what is asked
 
@@ -171,11 +172,8 @@ class Waker:
         wanted = doing(life, process)
         if wanted == "lend" and door.done == "hold":
             door.done = "lend"
-        if wanted != "lend":
-            if door.patience is not None:
-                door.patience.cancel()
-            if wanted != door.done:
-                self._spawn_task(self._settle(door))
+        if wanted not in {"lend", door.done}:
+            self._spawn_task(self._settle(door))
 
     async def _settle(self, door: _Door) -> None:
         """Do what is to be done, until it is."""
@@ -227,19 +225,19 @@ class Waker:
                 return f"port {port} cannot be held for it: pid {owner[0]} ({owner[1]}) has it"
         return f"its port cannot be held: {(error.strerror or str(error)).lower()}"
 
-    def _be_patient(self, door: _Door) -> None:
-        loop = asyncio.get_running_loop()
-        door.patience = loop.call_later(_PATIENCE_SECONDS, lambda: self._spawn_task(self._lose_patience(door)))
-
-    async def _lose_patience(self, door: _Door) -> None:
-        """It has not bound its port in all that time: tell who waits; whoever comes now has as long."""
-        async with door.lock:
-            _, life, _ = self._known(door)
-            if self._link is None or door.is_bound or not door.is_lent or self._doors.get(door.key) is not door:
+    async def _attend(self, door: _Door) -> None:
+        """Until it is ready: whoever waits uses it; and is told after a while, if it has not even bound its port."""
+        told_at = self._engine.now()
+        while True:
+            environment, life, process = self._known(door)
+            if environment is None or life is None or doing(life, process) != "lend" or not door.is_lent:
                 return
-            with suppress(KeeperLost, OSError):
-                await self._link.refuse(door.key, answer(door.name, life), close=False)
-        self._be_patient(door)
+            self._engine.touch(environment, "connection")
+            if self._link is not None and not door.is_bound and self._engine.now() - told_at > _PATIENCE_SECONDS:
+                told_at = self._engine.now()
+                with suppress(KeeperLost, OSError):
+                    await self._link.refuse(door.key, answer(door.name, life), close=False)
+            await asyncio.sleep(_USE_SECONDS)
 
     def _door(self, path: str, name: str) -> _Door:
         return self._doors.setdefault(f"{name} {path}", _Door(path, name))

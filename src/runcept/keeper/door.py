@@ -18,8 +18,10 @@ import selectors
 import socket
 import struct
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
-__all__ = ["Door", "can_ask", "install"]
+__all__ = ["Doors", "can_ask", "install"]
 
 _MACHINES = {"x86_64": (0xC000003E, 49, 317), "aarch64": (0xC00000B7, 200, 277)}
 """linux/audit.h: the architecture; the numbers of bind and seccomp."""
@@ -57,6 +59,42 @@ def install(report: int) -> None:
     with socket.socket(fileno=report) as parent:
         socket.send_fds(parent, [b"!"], [asked])
     os.close(asked)
+
+
+class Doors:
+    """All doors, by the names that the daemon gives them. `tell`: an event, and of which door."""
+
+    def __init__(self, control: selectors.BaseSelector, tell: Callable[[str, str], None], *, can_hold: bool) -> None:
+        self.control, self.tell, self.can_hold = control, tell, can_hold
+        self.named: dict[str, Door] = {}
+
+    def as_dict(self) -> dict[str, Any]:
+        """What is told at the hello: the doors, with whether a run has bound their ports."""
+        return {"doors": {key: door.bound for key, door in self.named.items()}, "can_hold": self.can_hold}
+
+    def open(self, request: dict[str, Any], report: tuple[socket.socket, socket.socket] | None) -> None:
+        """A run has been forked, which has a door where it is to `report`."""
+        if report:
+            report[1].close()
+            self._door(request["door"]).open(request["ports"], report[0])
+
+    def do(self, message: dict[str, Any]) -> None:
+        """What may be asked of a door."""
+        match message:
+            case {"op": "hold", "door": key, "addresses": addresses}:
+                self._door(key).hold(addresses)
+            case {"op": "refuse", "door": key, "answer": answer, "close": close}:
+                self._door(key).refuse(answer.encode())
+                if close:
+                    self.named.pop(key).close()
+            case _:
+                raise ValueError("no such request")
+
+    def _door(self, key: str) -> Door:
+        return self.named.setdefault(key, Door(self.control, partial(self._told, key)))
+
+    def _told(self, key: str, event: str) -> None:
+        self.tell(event, key)
 
 
 class Door:

@@ -18,7 +18,7 @@ import sys
 import time
 from typing import Any
 
-from runcept.keeper.door import Door, can_ask
+from runcept.keeper.door import Doors, can_ask
 from runcept.keeper.launch import launch, raise_file_limit
 from runcept.keeper.run import Run
 from runcept.keeper.system import Linux, Portable
@@ -39,11 +39,10 @@ class Keeper:
     def __init__(self, home: str, lock: int, system: Portable, bound: int, alone: int) -> None:
         self.home, self.lock, self.system, self.bound, self.alone = home, lock, system, bound, alone
         self.runs: dict[str, Run] = {}
-        self.doors: dict[str, Door] = {}
-        self.can_hold = can_ask() and isinstance(system, Linux)
         self.control, self.pipes = selectors.DefaultSelector(), selectors.DefaultSelector()
         self.pipes.register(self.control.fileno(), selectors.EVENT_READ)
         self.wire: Wire | None = None
+        self.doors = Doors(self.control, self._tell, can_hold=isinstance(system, Linux) and can_ask())
         self.restart: list[str] | None = None
         self.daemon = 0
         self.restart_pause, self.restarted_at = 0.1, 0.0
@@ -173,7 +172,7 @@ class Keeper:
         SIGCHLD is of runs, daemon or orphans; one look serves a burst.
         """
         numbers = os.read(self.signals, 4096)
-        self.done |= signal.SIGTERM in numbers and not self.runs and not self.doors
+        self.done |= signal.SIGTERM in numbers and not self.runs and not self.doors.named
         if signal.SIGHUP in numbers:
             self._be_found()
         self.again_at = min(self.again_at, self.looked_at + 0.005)
@@ -240,13 +239,13 @@ class Keeper:
                 _log(f"the daemon was lost and cannot be started again: {error}")
         self.missed_at = now + (self.restart_pause if self.restart else self.alone)
 
-    def _do(self, message: dict[str, Any]) -> dict[str, Any]:  # noqa: C901  one case an operation
+    def _do(self, message: dict[str, Any]) -> dict[str, Any]:
         """All that can be asked for."""
         match message:
             case {"op": "hello", "restart": restart}:
                 self.restart, self.missed_at = restart, _NEVER
-                about = {"doors": {key: door.bound for key, door in self.doors.items()}, "can_hold": self.can_hold}
-                return {"pid": os.getpid(), "runs": [run.as_dict() for run in self.runs.values()], **about}
+                runs = [run.as_dict() for run in self.runs.values()]
+                return {"pid": os.getpid(), "runs": runs, **self.doors.as_dict()}
             case {"op": "spawn" | "adopt", "key": str(key)}:
                 if key in self.runs:
                     raise FileExistsError(errno.EEXIST, key)
@@ -255,9 +254,7 @@ class Keeper:
                     heed = self._begin if run.own else self._check
                     self.control.register(run.watched, selectors.EVENT_READ, lambda: heed(run))
                 self.again_at = self.again_at if run.own else 0.0
-                if run.report:
-                    run.report[1].close()
-                    self._door(message["door"]).open(message["ports"], run.report[0])
+                self.doors.open(message, run.report)
                 self._save(run)
                 return run.as_dict()
             case {"op": "signal", "key": key, "signal": number}:
@@ -273,28 +270,14 @@ class Keeper:
             case {"op": "release", "key": key}:
                 return {"size": self._release(self._held(key))}
             case {"op": "goodbye"}:
-                self.restart, self.done = None, not self.runs and not self.doors
+                self.restart, self.done = None, not self.runs and not self.doors.named
             case _:
-                self._do_at_door(message)
+                self.doors.do(message)
         return {}
 
-    def _do_at_door(self, message: dict[str, Any]) -> None:
-        match message:
-            case {"op": "hold", "door": key, "addresses": addresses}:
-                self._door(key).hold(addresses)
-            case {"op": "refuse", "door": key, "answer": answer, "close": close}:
-                self._door(key).refuse(answer.encode())
-                if close:
-                    self.doors.pop(key).close()
-            case _:
-                raise ValueError("no such request")
-
-    def _door(self, key: str) -> Door:
-        def tell(event: str) -> None:
-            if self.wire:
-                self.wire.send({"event": event, "door": key})
-
-        return self.doors.setdefault(key, Door(self.control, tell))
+    def _tell(self, event: str, door: str) -> None:
+        if self.wire:
+            self.wire.send({"event": event, "door": door})
 
     def _held(self, key: str) -> Run:
         if key not in self.runs:

@@ -20,11 +20,11 @@ _HTTP = (
 
 def doing(life: Life | None, process: Process | None) -> Doing:
     """What is to be done with its ports as it is now; without either it is known no more."""
-    if life is None or process is None or not process.doorstep:
+    if life is None or process is None or not process.doorstep or life.state in {State.FAILED, State.EXITED}:
         return "close"
     if life.asleep and life.state is State.STOPPED:
         return "hold"
-    return "lend" if life.wanted or life.is_up or life.asleep else "close"
+    return "lend" if life.wanted or life.is_up else "close"
 
 
 def answer(name: str, life: Life | None) -> str:
