@@ -251,9 +251,60 @@ def test_a_new_keeper_holds_the_port_again(project: Project) -> None:
     with taken:
         notice = wait_until(lambda: states(project)["web"]["notice"], what="a notice")
         assert notice.startswith(f"port {port} cannot be held for it: pid {os.getpid()} (")
+        assert notice[:40] in " ".join(project.run("ps").stdout.split())
     wait_until(lambda: is_open(port), what="the port is held")
     assert get(port) == (200, "awake")
     assert states(project)["web"]["notice"] is None
+
+
+def test_what_outlived_its_keeper_sleeps_and_is_woken(project: Project) -> None:
+    """With the keeper killed while it runs, the next one holds its port once it sleeps, on the loopback addresses."""
+    (port,) = free_ports(1)
+    project.write(f'[project]\nname = "p"\n{server(project, port)}')
+    project.run("activate")
+    wait_until(lambda: is_open(port), what="it has bound its port")
+    os.kill(keeper_pid(project), signal.SIGKILL)
+    sleeps(project)
+    wait_until(lambda: is_open(port), what="the port is held")
+    assert get(port) == (200, "awake")
+
+
+def test_what_somebody_else_binds_for_it_can_be_checked(project: Project) -> None:
+    """A first start is not held up by a port that the process never binds itself, as of a container."""
+    (port,) = free_ports(1)
+    project.write(
+        f'[project]\nname = "p"\n[[process]]\nname = "web"\ncommand = "exec sleep 1000"\nports = [{port}]\n'
+        f'wake = "connect"\nhealth_check = {{ url = "tcp://127.0.0.1:{port}", interval = "100ms" }}\n'
+    )
+    project.run("activate", "--no-wait")
+    wait_until(lambda: states(project)["web"]["pid"], what="it has been started")
+    with socket.create_server(("127.0.0.1", port)):
+        project.run("wait", "web", "--timeout", "20s")
+
+
+def test_a_forgotten_project_holds_no_port(project: Project) -> None:
+    """What is dropped from the known environments wakes no more."""
+    (port,) = free_ports(1)
+    project.write(f'[project]\nname = "p"\n{server(project, port)}')
+    project.run("activate")
+    sleeps(project)
+    wait_until(lambda: is_open(port), what="the port is held")
+    project.run("environments", "--forget", str(project.path))
+    wait_until(lambda: not is_open(port), what="the port is free")
+
+
+def test_a_keeper_keeps_nothing_of_what_is_over(project: Project) -> None:
+    """However often it sleeps and is woken, the keeper has as many descriptors open as after the first time."""
+    (port,) = free_ports(1)
+    project.write(f'[project]\nname = "p"\n{server(project, port, delay=0)}')
+    project.run("activate")
+    open_files = []
+    for _ in range(4):
+        sleeps(project)
+        wait_until(lambda: is_open(port), what="the port is held")
+        open_files.append(len(os.listdir(f"/proc/{keeper_pid(project)}/fd")))
+        assert get(port) == (200, "awake")
+    assert max(open_files) == open_files[0]
 
 
 def test_another_process_is_told_who_sleeps_on_its_port(project: Project) -> None:

@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 import runcept.process.ports as tcp
 from runcept.core.life import Life
 from runcept.core.model import HealthCheck, Probe, Process, State
+from runcept.core.printable import printable
+from runcept.core.secrets import mask
 from runcept.daemon.engine import Engine
 from runcept.daemon.environment import Environment
 from runcept.daemon.surroundings import Holder
@@ -112,7 +114,8 @@ class Waker:
         async with door.lock:
             if door.done is not None and not door.is_lent:
                 await self._link.refuse(door.key, "", close=True)  # a start by somebody begins anew
-            kept = door.ports if door.done is not None and door.is_lent else ()
+            door.is_lent &= door.done is not None
+            kept = door.ports if door.is_lent else ()
             door.done, door.is_bound, door.ports = "lend", False, process.ports
         return door.key, kept
 
@@ -222,7 +225,8 @@ class Waker:
     def _why_not(door: _Door, error: OSError) -> str:
         for port in door.ports:
             if owner := tcp.owner_of(port):
-                return f"port {port} cannot be held for it: pid {owner[0]} ({owner[1]}) has it"
+                command = printable(mask(owner[1]), color=False)
+                return f"port {port} cannot be held for it: pid {owner[0]} ({command}) has it"
         return f"its port cannot be held: {(error.strerror or str(error)).lower()}"
 
     async def _attend(self, door: _Door) -> None:
