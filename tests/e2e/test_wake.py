@@ -106,7 +106,7 @@ def test_at_no_instant_is_anybody_refused(project: Project) -> None:
     (port,) = free_ports(1)
     project.write(f'[project]\nname = "p"\n{server(project, port)}')
     project.run("activate")
-    sleeps(project)
+    wait_until(lambda: is_open(port), what="it has bound its port")
     refused: list[OSError] = []
     done = threading.Event()
 
