@@ -24,6 +24,7 @@ from runcept.core.model import (
     Restart,
     RestartPolicy,
     State,
+    Wake,
 )
 from runcept.core.remedy import remedy
 from runcept.core.supervisor import Supervisor
@@ -462,3 +463,10 @@ def test_the_nearest_fix(root: Cause, ports: list[int], output: list[str], words
     view = ProcessView("/p", "db", root.state, root.health, reason=root.reason, ports=ports)
     said = remedy([cause(State.PENDING, "waits for db"), root], view, output)
     assert said.startswith(words) if words else not said
+
+
+def test_what_sleeps_is_woken_by_a_connection() -> None:
+    """The sentence names the port; without `wake` nothing but a start helps."""
+    told = after(State.STOPPED, asleep=True, process_of={"ports": (8000, 8001), "wake": Wake.CONNECT})
+    assert told == "A connection to port 8000 or 8001 starts it; so does `runcept start web`."
+    assert after(State.STOPPED, asleep=True) == "Nothing starts it by itself; `runcept start web` starts it."

@@ -20,8 +20,9 @@ from runcept.core.model import (
     Restart,
     RestartPolicy,
     State,
+    Wake,
 )
-from runcept.core.reactions import SETTLE_SECONDS, Context
+from runcept.core.reactions import SETTLE_SECONDS, Context, after_reboot
 from runcept.core.supervisor import Supervisor
 
 CHECK = HealthCheck(url="tcp://localhost:1", probe=Probe.TCP, target="localhost:1")
@@ -452,3 +453,58 @@ def test_a_stop_without_grace_is_sigkill_at_once() -> None:
     story.run("db")
     story.stop("db")
     assert story.take(story.supervisor.stop(["db"], "killed", story.now, kill=True)) == [Kill("db", 2)]
+
+
+# ---------------------------------------------------------------------------------------------------- sleep
+
+
+def asleep(*processes: Process) -> Story:
+    """All of them run, and are stopped because nobody uses them."""
+    story = Story(*processes)
+    names = [each.name for each in processes]
+    story.start(*names)
+    for name in names:
+        story.run(name)
+    story.take(story.supervisor.stop(names, "stopped after 30m without activity", story.now, idle=True))
+    for name in reversed(names):
+        story.exited(name, 0)
+    return story
+
+
+def test_what_nobody_used_is_asleep_and_says_what_wakes_it() -> None:
+    """A stop for inactivity leaves it asleep; the reason names its port where it has `wake`."""
+    story = asleep(process("db"), process("web", "db", ports=(8000,), wake=Wake.CONNECT))
+    assert [life.asleep for life in story.supervisor.lives.values()] == [True, True]
+    assert story.reason("db") == "stopped after 30m without activity"
+    assert story.reason("web") == "stopped after 30m without activity; a connection to port 8000 starts it"
+
+
+def test_who_stops_or_starts_what_is_asleep_ends_its_sleep() -> None:
+    """What a person has stopped stays down; what runs is not asleep."""
+    for act in (lambda story: story.stop("web"), lambda story: story.start("web"), lambda story: story.restart("web")):
+        story = asleep(process("web", ports=(8000,), wake=Wake.CONNECT))
+        act(story)
+        assert not story.supervisor.lives["web"].asleep
+    story = asleep(process("web", ports=(8000,), wake=Wake.CONNECT))
+    story.stop("web")
+    assert story.reason("web") == "stopped by request"
+
+
+def test_inactivity_does_not_put_to_sleep_what_is_down_already() -> None:
+    """What a person had stopped before is not woken by a connection afterwards."""
+    story = Story(process("web", ports=(8000,), wake=Wake.CONNECT))
+    story.start("web")
+    story.run("web")
+    story.stop("web")
+    story.take(story.supervisor.stop(["web"], "stopped after 30m without activity", story.now, idle=True))
+    story.exited("web", 0)
+    story.take(story.supervisor.stop(["web"], "stopped after 30m without activity", story.now, idle=True))
+    assert not story.supervisor.lives["web"].asleep
+
+
+def test_after_a_reboot_nothing_sleeps() -> None:
+    """Nobody held the port meanwhile."""
+    story = asleep(process("web", ports=(8000,), wake=Wake.CONNECT))
+    life = story.supervisor.lives["web"]
+    after_reboot(life)
+    assert (life.asleep, life.reason) == (False, "the machine was restarted")

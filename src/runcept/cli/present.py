@@ -52,10 +52,12 @@ def look(view: ProcessView) -> Look:
 
 
 def remark(view: ProcessView) -> Cell:
-    """The reason, in the colour that its state deserves; without one, what else there is to know."""
+    """The reason, in the colour that its state deserves, and what else there is to know."""
     bad = view.state is State.FAILED or view.health is Health.UNHEALTHY
-    worth_a_look = view.state in _UNDER_WAY or not view.reason
-    return Cell(view.reason or view.notice or "", "red" if bad else "yellow" if worth_a_look else "dim")
+    worth_a_look = view.state in _UNDER_WAY or view.notice or not view.reason
+    return Cell(
+        "; but ".join(filter(None, (view.reason, view.notice))), "red" if bad else "yellow" if worth_a_look else "dim"
+    )
 
 
 _UNDER_WAY = {State.STARTING, State.PENDING, State.BACKOFF, State.STOPPING}

@@ -89,6 +89,8 @@ class _Reading:
         check_dependencies(tables, self.raw_names, place)
         file_envs = [self._env_files(table, place / index) for index, table in enumerate(tables)]
         checks = [_health_check(table, place / index) for index, table in enumerate(complete)]
+        for index, table in enumerate(complete):
+            _check_wake(table, place / index)
         if self.place.problems.found:
             raise Enough
         processes = map(self._process, complete, file_envs, checks)
@@ -195,6 +197,16 @@ def _restart_policy(table: _Values) -> RestartPolicy:
         window=table["restart_window"],
         on_unhealthy=table.get("restart_on_unhealthy", when is not Restart.NO),
     )
+
+
+def _check_wake(table: _Values, place: Place) -> None:
+    """What is woken by a connection to its port has one, and answers."""
+    if "wake" not in table:
+        return
+    if table["kind"] is Kind.TASK:
+        (place / "wake").problem("a task is not woken by a connection", "Remove `wake`, or `kind`.")
+    elif not table["ports"] or table["ports"] == "auto":
+        (place / "wake").problem("it has no fixed port to be woken by", "Write `ports = [8000]`, with its port.")
 
 
 def _health_check(table: _Values, place: Place) -> HealthCheck | None:

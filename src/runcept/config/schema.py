@@ -285,7 +285,8 @@ _PROCESS_KEYS = (
     Key(
         "wake",
         s.choice(of=Wake),
-        '"connect": after it was stopped for inactivity its port is held for it, and a connection starts it again.',
+        '"connect": after it was stopped for inactivity its port is held for it, and a connection starts it again. '
+        "See [waking](wake.md).",
     ),
     *SHARED,
 )

@@ -49,6 +49,8 @@ class StopRequested(msgspec.Struct, frozen=True):
     kill: bool = False
     """At once: SIGKILL instead of its stop signal and its grace."""
     actor: str = SUPERVISOR
+    idle: bool = False
+    """Because nobody used it."""
 
 
 class RestartRequested(msgspec.Struct, frozen=True):

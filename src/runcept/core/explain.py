@@ -230,6 +230,8 @@ def _while_down(supervisor: Supervisor, life: Life, process: Process) -> str:
     if life.state is State.EXITED and process.kind is Kind.SERVICE:
         task = 'If it is to end, make it kind = "task"; if it is to run on, restart = "always".'
         return f"It ended by itself, so nothing starts it again; {start}. {task}"
+    if life.asleep and process.doorstep:
+        return f"A connection to {process.doorstep} starts it; so does `runcept start {life.name}`."
     if not process.autostart:
         needed = supervisor.plan.sort(supervisor.plan.dependents(life.name))
         also = f", or for {_listed(needed, 'or')}" if needed else ""

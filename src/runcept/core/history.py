@@ -24,6 +24,7 @@ KINDS: Mapping[str, str] = {
     "failed": "it will not be started again, or could not be started",
     "stopped": "nothing of it lives, and nobody wants it to",
     "inactivity_warning": "nobody has used it for nine tenths of that time",
+    "woken": "somebody has connected to the port of a process that sleeps",
     "inactivity_stop": "nobody used it for so long that it is being stopped",
     "adopted": "it lived already when a daemon or a keeper was started, and is looked after again",
     "daemon_started": "a daemon was started",

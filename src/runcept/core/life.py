@@ -57,6 +57,8 @@ class Life(msgspec.Struct, kw_only=True):
     """Why somebody wants it down."""
     actor: str = SUPERVISOR
     """Who asked for what is under way, or has come of it."""
+    asleep: bool = False
+    """It was stopped, or is being, because nobody used it; nobody has started or stopped it since."""
     started_at: float | None = None
     """Wall clock, like ended_at."""
     started: float = 0.0

@@ -99,7 +99,7 @@ class Wake(StrEnum):
     """What starts a process again that was stopped for inactivity."""
 
     CONNECT = "connect"
-    """A connection to its port, which the daemon holds meanwhile."""
+    """A connection to its port, which is kept for it meanwhile."""
 
 
 class Dependency(msgspec.Struct, frozen=True):
@@ -190,6 +190,12 @@ class Process(msgspec.Struct, frozen=True):
     watch: tuple[str, ...] = ()
     """Globs of files, relative to the project's directory, whose change restarts it; "!" before one excludes."""
     wake: Wake | None = None
+
+    @property
+    def doorstep(self) -> str:
+        """Where a connection wakes it, as it is said: "port 8000"; empty where none does."""
+        numbers = " or ".join(map(str, self.ports))
+        return f"port {numbers}" if self.wake is not None else ""
 
 
 class Project(msgspec.Struct, frozen=True):

@@ -78,7 +78,7 @@ def want(life: Life, event: ev.StartRequested, context: Context) -> Effects:
     """Down, for whatever reason: let the supervisor start it."""
     if life.state is State.EXITED and context.process.kind is Kind.TASK and life.wanted and not event.rerun:
         return []
-    life.wanted, life.failures, life.restarts, life.actor = True, [], 0, event.actor
+    life.wanted, life.asleep, life.failures, life.restarts, life.actor = True, False, [], 0, event.actor
     _enter(life, State.STOPPED, "waits to be started")
     return []
 
@@ -86,7 +86,7 @@ def want(life: Life, event: ev.StartRequested, context: Context) -> Effects:
 def keep(life: Life, event: ev.StartRequested, context: Context) -> Effects:
     """Up, or on its way: nothing to do but to remember that it is wanted."""
     del event, context
-    life.wanted, life.kill = True, False
+    life.wanted, life.kill, life.asleep = True, False, False
     return []
 
 
@@ -99,6 +99,7 @@ def ignore(life: Life, event: ev.Event, context: Context) -> Effects:
 def unwant(life: Life, event: ev.StopRequested, context: Context) -> Effects:
     """Up, or on its way: the supervisor allows the stop when nothing that needs it runs."""
     del context
+    life.asleep = event.idle and (life.wanted or life.asleep)
     life.wanted = life.restarting = False
     life.stop_reason, life.kill, life.actor = event.reason, event.kill, event.actor
     if event.kill and life.state is State.STOPPING and life.deadline is not None:
@@ -109,7 +110,7 @@ def unwant(life: Life, event: ev.StopRequested, context: Context) -> Effects:
 def start_after(life: Life, event: ev.StartRequested | ev.RestartRequested, context: Context) -> Effects:
     """Stopping: whatever it is stopping for, it is to be started afterwards."""
     del context
-    life.wanted, life.failures, life.restarts, life.actor = True, [], 0, event.actor
+    life.wanted, life.asleep, life.failures, life.restarts, life.actor = True, False, [], 0, event.actor
     life.stopping_for = "restart"
     return []
 
@@ -117,9 +118,10 @@ def start_after(life: Life, event: ev.StartRequested | ev.RestartRequested, cont
 def rest(life: Life, event: ev.StopRequested, context: Context) -> Effects:
     """Down already: stay so."""
     del context
-    before = life.state
+    before, slept = life.state, life.asleep
+    life.asleep = slept and event.idle
     life.wanted = life.restarting = False
-    if before is State.STOPPED:
+    if before is State.STOPPED and life.asleep == slept:
         return []
     life.actor = event.actor
     last = f"; before that: {life.reason}" if before is State.FAILED else ""
@@ -136,7 +138,7 @@ def restart(life: Life, event: ev.RestartRequested, context: Context) -> Effects
     """Up: stop it first."""
     del context
     life.wanted = life.restarting = True
-    life.kill, life.actor = False, event.actor
+    life.kill, life.asleep, life.actor = False, False, event.actor
     life.stop_reason = "restart requested"
     life.failures, life.restarts = [], 0
     return []
@@ -183,9 +185,9 @@ def stop(life: Life, event: ev.StopAllowed, context: Context) -> Effects:
 
 def stop_waiting(life: Life, event: ev.StopAllowed, context: Context) -> Effects:
     """Pending or in back-off: nothing lives."""
-    del event, context
-    _enter(life, State.STOPPED, life.stop_reason)
-    return [_record(life, "stopped", life.stop_reason)]
+    del event
+    _enter(life, State.STOPPED, life.stop_reason + _what_wakes(life, context.process))
+    return [_record(life, "stopped", life.reason)]
 
 
 # --------------------------------------------------------------------------------------------------- facts
@@ -363,8 +365,9 @@ def lost(life: Life, event: ev.Lost, context: Context) -> Effects:
 
 def after_reboot(life: Life) -> list[Record]:
     """Correct what a reboot made untrue: nothing lives, and nobody asked for a start since."""
-    life.wanted = life.restarting = False
-    if not (life.is_up or life.state in {State.PENDING, State.BACKOFF}):
+    is_over = not (life.is_up or life.state in {State.PENDING, State.BACKOFF} or life.asleep)
+    life.wanted = life.restarting = life.asleep = False
+    if is_over:
         return []
     life.pid, life.health, life.actor = None, Health.NONE, SUPERVISOR
     _enter(life, State.STOPPED, "the machine was restarted")
@@ -402,7 +405,7 @@ def _over(life: Life, context: Context, cause_of_restart: str = "request") -> Ef
     life.restarting, life.stopping_for, life.health = False, "", Health.NONE
     effects: Effects = [_release(life)]
     if not life.wanted:
-        _enter(life, State.STOPPED, life.stop_reason or life.exit_reason)
+        _enter(life, State.STOPPED, (life.stop_reason or life.exit_reason) + _what_wakes(life, context.process))
         return [*effects, _record(life, "stopped", life.reason, run=life.run)]
     if cause == "restart":
         _enter(life, State.STOPPED, "is being restarted")
@@ -415,6 +418,10 @@ def _over(life: Life, context: Context, cause_of_restart: str = "request") -> Ef
         _enter(life, State.EXITED, life.exit_reason)
         return effects
     return effects + _crashed(life, "start" if life.started_at is None else "crash", context)
+
+
+def _what_wakes(life: Life, process: Process) -> str:
+    return f"; a connection to {process.doorstep} starts it" if life.asleep and process.doorstep else ""
 
 
 def _crashed(life: Life, cause: str, context: Context) -> Effects:

@@ -45,11 +45,21 @@ class Supervisor:
         return self._all([ev.StartRequested(name, rerun and name in named, actor) for name in wanted], now)
 
     def stop(
-        self, names: Iterable[str], reason: str, now: float, *, kill: bool = False, actor: str = SUPERVISOR
+        self,
+        names: Iterable[str],
+        reason: str,
+        now: float,
+        *,
+        kill: bool = False,
+        actor: str = SUPERVISOR,
+        idle: bool = False,
     ) -> list[Effect]:
-        """Somebody wants these down; what needs them goes down first. `kill`: without their grace."""
+        """Somebody wants these down; what needs them goes down first. `kill`: without their grace.
+
+        `idle`: because nobody used them.
+        """
         stopped = self.plan.with_dependents(names)
-        return self._all([ev.StopRequested(name, reason, kill, actor) for name in stopped], now)
+        return self._all([ev.StopRequested(name, reason, kill, actor, idle) for name in stopped], now)
 
     def with_running_dependents(self, names: Iterable[str]) -> list[str]:
         """The names, and of what depends on them what is wanted now."""

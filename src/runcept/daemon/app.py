@@ -96,6 +96,7 @@ class Daemon:
         await Recovery(self._engine, self._database, self._performer, self._performer.link).run()
         self._recovered.set()
         self._spawn_task(self._hooks.take_up())
+        self._performer.waker.look_at_all()
         facts = {"version": runcept.__version__, "pid": os.getpid()}
         message = f"version {runcept.__version__}, pid {os.getpid()}"
         self._engine.record("daemon_started", message, SUPERVISOR, data=facts)
@@ -161,13 +162,16 @@ class Daemon:
             on_bytes=self._performer.bytes_arrived,
             on_exited=self._performer.exited,
             on_lost=self._keeper_lost,
+            on_door=self._performer.waker.told,
         )
         self._performer.linked.set()
+        self._performer.waker.connected(self._performer.link)
 
     def _keeper_lost(self) -> None:
         """The keeper has died: what it held lives on, and a new one adopts it."""
         _log.error("the keeper has ended")
         self._performer.unlink()
+        self._performer.waker.disconnected()
         self._spawn_task(self._replace_keeper())
 
     async def _replace_keeper(self) -> None:
@@ -201,6 +205,7 @@ class Daemon:
         try:
             await self._performer.settle()
             await self._hooks.end()
+            await self._performer.waker.settle()
             await link.goodbye()
         except (RunceptError, OSError) as error:
             _log.warning("the keeper did not answer: %s", error)

@@ -180,10 +180,17 @@ class Engine:
         self._settle(environment, environment.supervisor.start(names, self.now(), rerun=rerun, actor=actor))
 
     def stop(
-        self, environment: Environment, names: Iterable[str], actor: str, reason: str, *, kill: bool = False
+        self,
+        environment: Environment,
+        names: Iterable[str],
+        actor: str,
+        reason: str,
+        *,
+        kill: bool = False,
+        idle: bool = False,
     ) -> None:
-        """Somebody wants these down."""
-        effects = environment.supervisor.stop(names, reason, self.now(), kill=kill, actor=actor)
+        """Somebody wants these down; or, `idle`, nobody uses them."""
+        effects = environment.supervisor.stop(names, reason, self.now(), kill=kill, actor=actor, idle=idle)
         self._settle(environment, effects)
 
     def restart(self, environment: Environment, names: Iterable[str], actor: str) -> None:

@@ -73,6 +73,11 @@ class Environment:
         """Something of it is wanted, or lives."""
         return any(life.wanted or life.is_up for life in self.lives.values())
 
+    @property
+    def is_asleep(self) -> bool:
+        """Something of it sleeps, and may be woken by a connection."""
+        return any(life.asleep for life in self.lives.values())
+
     def wanted(self) -> list[str]:
         """The processes that somebody wants to run."""
         return [name for name, life in self.lives.items() if life.wanted]

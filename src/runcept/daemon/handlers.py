@@ -147,7 +147,7 @@ class Handlers:
     async def deactivate(self, params: m.Deactivate, notify: Notify) -> m.Outcome:
         """Stop everything."""
         environment = self._known(params.environment)
-        if environment.is_active:
+        if environment.is_active or environment.is_asleep:
             self._engine.record("deactivated", f"deactivated {environment.project.name}", params.actor, environment)
         return await self._stopped_outcome(environment, list(environment.lives), params, notify, kill=params.kill)
 
@@ -221,7 +221,7 @@ class Handlers:
 
     async def kill_all(self, params: m.KillAll, notify: Notify) -> m.Processes:
         """Stop every process of every environment."""
-        active = [environment for environment in self._engine.environments.values() if environment.is_active]
+        active = [each for each in self._engine.environments.values() if each.is_active or each.is_asleep]
         each = [
             self.deactivate(
                 m.Deactivate(

@@ -393,7 +393,7 @@ class Inquiries:
                     life,
                     now=now,
                     log_path=log_path(environment.path, name),
-                    notice=self._performer.notice(environment.path, name, life.run),
+                    notice=self._performer.notice(environment, name, life.run),
                     usage=usage.get(life.pid or 0, Usage()),
                     idle_stop_at=idle_stops.get(name),
                 )

@@ -24,6 +24,7 @@ from runcept.daemon.engine import Engine
 from runcept.daemon.environment import Environment
 from runcept.daemon.runs import GROUP, PORTS, Run, Runs
 from runcept.daemon.surroundings import child_environ, choose_ports
+from runcept.daemon.wake import Waker
 from runcept.database.queries import Database
 from runcept.errors import (
     KeeperLost,
@@ -74,6 +75,7 @@ class SystemPerformer:
         self._spawn_task = spawn_task
         self.capture = Capture(asyncio.get_running_loop(), self._consumed, self._unlogged)
         self.runs = Runs(home)
+        self.waker = Waker(engine, spawn_task)
 
     # ------------------------------------------------------------------------------ the engine's orders
 
@@ -122,13 +124,15 @@ class SystemPerformer:
             await self._await_previous(run)
             self.runs.admit(run, process)
             reserved = self.runs.reserved(run, self._engine.environments.values())
-            run.ports = choose_ports(process, reserved, self.runs.whose)  # nobody else's from here on
+            reserved |= self.waker.reserved(environment, run.name)
+            door, kept = await self.waker.lend(environment, process)
+            run.ports = choose_ports(process, reserved, self.runs.whose, kept)  # nobody else's from here on
             _make_room(environment.path)
             environ = await child_environ(environment.environ, process, run.marker(), run.ports)
             environment.gave(run.name, environ)
             self.runs.make_group(run)
             run.oom_kills = oom_kills()
-            child = await self._launch(run, process, environ)
+            child = await self._launch(run, process, environ, door)
         except KeeperLost:
             run.is_cut_off = True  # whether it lives is found out with the next keeper
             return
@@ -151,7 +155,7 @@ class SystemPerformer:
         self._engine.post(environment, ev.Spawned(run.name, run.number, child.pid, at, run.ports))
         run.begun.set()
 
-    async def _launch(self, run: Run, process: Process, environ: Mapping[str, str]) -> HeldRun:
+    async def _launch(self, run: Run, process: Process, environ: Mapping[str, str], door: str | None) -> HeldRun:
         """Have the keeper start it; the next one where this one was lost before it was asked."""
 
         def forked(child: HeldRun) -> None:
@@ -171,6 +175,8 @@ class SystemPerformer:
                     tag=members.tag(run.marker(), self.home),
                     cgroup=run.group,
                     umask=run.environment.umask,
+                    door=door,
+                    ports=run.ports,
                     on_fork=forked,
                 )
 
@@ -403,6 +409,8 @@ class SystemPerformer:
 
     async def _ask(self, environment: Environment, due: ProbeDue) -> probes.ProbeResult:
         process = environment.project.process(due.name)
+        if self.waker.is_deaf(environment, process, due.check):
+            return probes.ProbeResult(ok=False, detail=f"it has not bound {process.doorstep} yet", seconds=0.0)
         run = self.runs.find(environment.path, due.name, due.run)
         ports = environment.lives[due.name].ports
         marker = run.marker() if run is not None else {}
@@ -449,11 +457,11 @@ class SystemPerformer:
         if run := self.runs.get(key):
             run.unlogged = reason
 
-    def notice(self, path: str, name: str, number: int) -> str:
-        """What a user should know about the output of a run, in a sentence; empty where all is well."""
-        run = self.runs.find(path, name, number)
+    def notice(self, environment: Environment, name: str, number: int) -> str:
+        """What a user should know about a run's output, or its ports, in a sentence; empty where all is well."""
+        run = self.runs.find(environment.path, name, number)
         reason = "" if run is None else run.unspooled or run.unlogged
-        return f"its output waits to be logged: {reason}" if reason else ""
+        return f"its output waits to be logged: {reason}" if reason else self.waker.notice(environment, name)
 
     async def settle(self) -> None:
         """Wait until every run that is over is released; what cannot be, for a full disk, is the next daemon's."""

@@ -96,24 +96,29 @@ class Holder(NamedTuple):
     pid: int | None
     process: str
     environment: str
+    without_pid: str = "is being started"
+    """What it does while it has no pid."""
 
 
 def choose_ports(
-    process: Process, reserved: Mapping[int, Holder | None], whose: Callable[[int], Holder | None]
+    process: Process,
+    reserved: Mapping[int, Holder | None],
+    whose: Callable[[int], Holder | None],
+    kept: Collection[int] = (),
 ) -> tuple[int, ...]:
     """The ports of a run: those declared, all free, or a free one. PortTaken names the owner.
 
     `reserved` are not free for `"auto"`, nor, where a run holds them, for anybody, bound or not; `whose` tells of which
-    run a pid is.
+    run a pid is. `kept`: what our keeper has for it already.
     """
     if process.auto_port:
         return (tcp.pick_free(reserved),)
     for port in process.ports:
         if holder := reserved.get(port):
-            command = tcp.command_of(holder.pid) if holder.pid else "is being started"
+            command = tcp.command_of(holder.pid) if holder.pid else holder.without_pid
             raise PortTaken(port, holder.pid, command, holder.process, holder.environment)
-        if not tcp.is_free(port):
+        if port not in kept and not tcp.is_free(port):
             pid, command = tcp.owner_of(port) or (None, "a process of another user")
             holder = whose(pid) if pid else None
-            raise PortTaken(port, pid, command, *(holder[1:] if holder else ()))
+            raise PortTaken(port, pid, command, *(holder[1:3] if holder else ()))
     return process.ports

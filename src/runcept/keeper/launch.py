@@ -24,11 +24,14 @@ def raise_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
 
 
-def launch(argv: list[str], env: Mapping[str, str], cwd: str, before_exec: Callable[[], None]) -> tuple[int, int]:
+def launch(
+    argv: list[str], env: Mapping[str, str], cwd: str, before_exec: Callable[[], None], spare: int = -1
+) -> tuple[int, int]:
     """The pid of what becomes a program, and a pipe: at its end once execvpe(3) over the PATH of `env` succeeded.
 
     Else the pipe tells the step that failed, prepare, chdir or exec, and the errno. The program has exactly `env`,
-    default signal dispositions, an empty mask, and of our descriptors 0 to 2 alone. `before_exec` runs in the child.
+    default signal dispositions, an empty mask, and of our descriptors 0 to 2 alone. `before_exec` runs in the child,
+    which has `spare` as well until its exec.
     Nothing here waits: a directory or a program on a server that is gone is the child's matter, which has nothing of
     ours open by then.
     """
@@ -36,7 +39,7 @@ def launch(argv: list[str], env: Mapping[str, str], cwd: str, before_exec: Calla
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # a handler of ours must not run in the child
     try:
         if (pid := os.fork()) == 0:
-            _become(tell, argv, env, cwd, before_exec)
+            _become(tell, spare, argv, env, cwd, before_exec)
     except OSError:
         os.close(told)
         raise
@@ -46,15 +49,19 @@ def launch(argv: list[str], env: Mapping[str, str], cwd: str, before_exec: Calla
     return pid, told
 
 
-def _become(tell: int, argv: list[str], env: Mapping[str, str], cwd: str, before_exec: Callable[[], None]) -> NoReturn:
+def _become(  # noqa: PLR0917  what launch was given
+    tell: int, spare: int, argv: list[str], env: Mapping[str, str], cwd: str, before_exec: Callable[[], None]
+) -> NoReturn:
     step, number = "prepare", errno.EINVAL  # if it is no OSError: a NUL in an argument
     try:
         os.setsid()
         for each in _SIGNALS:
             signal.signal(each, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        os.closerange(3, tell)  # whatever it waits for from here on: our lock, our socket, our daemon do not
-        os.closerange(tell + 1, 1 << 16)
+        low, high = sorted((tell, spare if spare >= 0 else tell))
+        os.closerange(3, low)  # whatever it waits for from here on: our lock, our socket, our daemon do not
+        os.closerange(low + 1, high)
+        os.closerange(high + 1, 1 << 16)
         before_exec()
         resource.setrlimit(resource.RLIMIT_NOFILE, _file_limit)  # more may be open: from here on nothing is opened
         step = "chdir"

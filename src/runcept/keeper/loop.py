@@ -18,6 +18,7 @@ import sys
 import time
 from typing import Any
 
+from runcept.keeper.door import Doors, can_ask
 from runcept.keeper.launch import launch, raise_file_limit
 from runcept.keeper.run import Run
 from runcept.keeper.system import Linux, Portable
@@ -41,6 +42,7 @@ class Keeper:
         self.control, self.pipes = selectors.DefaultSelector(), selectors.DefaultSelector()
         self.pipes.register(self.control.fileno(), selectors.EVENT_READ)
         self.wire: Wire | None = None
+        self.doors = Doors(self.control, self._tell, can_hold=isinstance(system, Linux) and can_ask())
         self.restart: list[str] | None = None
         self.daemon = 0
         self.restart_pause, self.restarted_at = 0.1, 0.0
@@ -170,7 +172,7 @@ class Keeper:
         SIGCHLD is of runs, daemon or orphans; one look serves a burst.
         """
         numbers = os.read(self.signals, 4096)
-        self.done |= signal.SIGTERM in numbers and not self.runs
+        self.done |= signal.SIGTERM in numbers and not self.runs and not self.doors.named
         if signal.SIGHUP in numbers:
             self._be_found()
         self.again_at = min(self.again_at, self.looked_at + 0.005)
@@ -242,7 +244,8 @@ class Keeper:
         match message:
             case {"op": "hello", "restart": restart}:
                 self.restart, self.missed_at = restart, _NEVER
-                return {"pid": os.getpid(), "runs": [run.as_dict() for run in self.runs.values()]}
+                runs = [run.as_dict() for run in self.runs.values()]
+                return {"pid": os.getpid(), "runs": runs, **self.doors.as_dict()}
             case {"op": "spawn" | "adopt", "key": str(key)}:
                 if key in self.runs:
                     raise FileExistsError(errno.EEXIST, key)
@@ -251,6 +254,7 @@ class Keeper:
                     heed = self._begin if run.own else self._check
                     self.control.register(run.watched, selectors.EVENT_READ, lambda: heed(run))
                 self.again_at = self.again_at if run.own else 0.0
+                self.doors.open(message, run.report)
                 self._save(run)
                 return run.as_dict()
             case {"op": "signal", "key": key, "signal": number}:
@@ -266,10 +270,14 @@ class Keeper:
             case {"op": "release", "key": key}:
                 return {"size": self._release(self._held(key))}
             case {"op": "goodbye"}:
-                self.restart, self.done = None, not self.runs
+                self.restart, self.done = None, not self.runs and not self.doors.named
             case _:
-                raise ValueError("no such request")
+                self.doors.do(message)
         return {}
+
+    def _tell(self, event: str, door: str) -> None:
+        if self.wire:
+            self.wire.send({"event": event, "door": door})
 
     def _held(self, key: str) -> Run:
         if key not in self.runs:

@@ -8,11 +8,13 @@ import fcntl
 import json
 import os
 import signal
+import socket
 import sys
 import termios
 import time
 from typing import Any
 
+from runcept.keeper.door import install
 from runcept.keeper.launch import launch
 from runcept.keeper.spool import Spool
 from runcept.keeper.system import Portable
@@ -41,6 +43,8 @@ class Run:
         self.about: dict[str, Any] = {name: request.get(name) for name in _ABOUT}
         self.about |= {"key": self.key, "started_at": time.time() if self.own else None}
         self.group: str | None = request.get("cgroup")
+        self.report = socket.socketpair() if request.get("door") else None
+        """Brings us, in the first, the descriptor where the kernel asks about what it binds."""
         self.exit: dict[str, Any] | None = None
         self.begun, self.failed = not self.own, ""
         """`begun`: a child was executed. Or it never will be: then `failed` is the step and the errno, else empty."""
@@ -65,7 +69,8 @@ class Run:
 
     def _spawn(self, request: dict[str, Any]) -> None:
         self._open()
-        self.pid, self.watched = launch(request["argv"], request["env"], request["cwd"], self._introduce)
+        spare = -1 if self.report is None else self.report[1].fileno()
+        self.pid, self.watched = launch(request["argv"], request["env"], request["cwd"], self._introduce, spare)
         self.about |= {"pid": self.pid, "start_time": self.system.start_time(self.pid)}
 
     def _adopt(self, request: dict[str, Any]) -> None:
@@ -93,6 +98,8 @@ class Run:
         for descriptor, name in enumerate(_STREAMS, 1):
             # Opened anew, it shares no O_NONBLOCK with us; read-write, it has no SIGPIPE when we are gone.
             os.dup2(os.open(f"{self.directory}/{name}", os.O_RDWR), descriptor)
+        if self.report:
+            install(self.report[1].detach())
         os.umask(self.umask)  # ours is private
 
     def _write(self, name: str, facts: dict[str, Any]) -> None:

@@ -8,6 +8,9 @@ process (any more), EBUSY: it lives.
 A spawn is answered after its fork. `{"event": "begun", "key"}` tells that its execvpe(2) succeeded, which may take as
 long as a file server does. Where it or what comes before it failed, the event exited has `failed`, the step (prepare,
 chdir or exec) and the errno.
+
+The ports of a process that sleeps are a door, with a name; see `hold`. `{"event": "knock", "door"}` tells that somebody
+has connected, `{"event": "bound", "door"}` that a run has bound them.
 """
 
 from __future__ import annotations
@@ -107,7 +110,9 @@ class KeeperLink(asyncio.Protocol):
         on_bytes: Callable[[str, int, str], None],
         on_exited: Callable[[str, int | None, int | None, float, int, str], None],
         on_lost: Callable[[], None],
+        on_door: Callable[[str, str], None],
     ) -> None:
+        self._on_door = on_door
         self._on_bytes, self._on_exited, self._on_lost = on_bytes, on_exited, on_lost
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -122,6 +127,10 @@ class KeeperLink(asyncio.Protocol):
         self.pid = 0
         self.runs: list[HeldRun] = []
         """What the keeper held at the hello."""
+        self.doors: dict[str, bool] = {}
+        """The doors that it had then, and whether a run had bound the port."""
+        self.can_hold = False
+        """It can keep ports on this system."""
 
     @classmethod
     async def connect(
@@ -132,12 +141,13 @@ class KeeperLink(asyncio.Protocol):
         on_exited: Callable[[str, int | None, int | None, float, int, str], None],
         on_lost: Callable[[], None],
         *,
+        on_door: Callable[[str, str], None] = lambda *_: None,
         options: Sequence[str] = (),
     ) -> KeeperLink:
         """Connect to the home's keeper, or start one, and say hello; KeeperLost after 5 s without.
 
         `restart_argv`: how the keeper is to start this daemon again; None: not at all. `on_lost` is called once, when
-        the keeper has ended. `options` go to a keeper that is started.
+        the keeper has ended. `on_door` is told the event and the door. `options` go to a keeper that is started.
         """
         ensure_home(home)
         path = socket_path(home, "keeper")
@@ -146,7 +156,7 @@ class KeeperLink(asyncio.Protocol):
         try:
             async with asyncio.timeout(_START_SECONDS):
                 while True:
-                    link = cls(on_bytes, on_exited, on_lost)
+                    link = cls(on_bytes, on_exited, on_lost, on_door)
                     if await link._reach(path) and await link._greet(restart_argv):
                         return link
                     starting.attend()
@@ -175,6 +185,7 @@ class KeeperLink(asyncio.Protocol):
         self._on_lost = on_lost
         self.pid = hello["pid"]
         self.runs = [_held(entry) for entry in hello["runs"]]
+        self.doors, self.can_hold = hello["doors"], hello["can_hold"]
         return True
 
     async def spawn(
@@ -189,6 +200,8 @@ class KeeperLink(asyncio.Protocol):
         tag: int = 0,
         cgroup: str | None = None,
         umask: int = 0o022,
+        door: str | None = None,
+        ports: Sequence[int] = (),
         on_fork: Callable[[HeldRun], None] = lambda _: None,
     ) -> HeldRun:
         """Start a program with exactly `env` and `umask`, in a session of its own; StartError says why it could not be.
@@ -197,10 +210,12 @@ class KeeperLink(asyncio.Protocol):
         known that it never will be: it can be signalled, and has to be released. NotAsked: it was not even tried.
 
         `tag`: what marks it and all that it forks (see linux.set_tag): inherited from the keeper, so from its first
-        instant on, and for that one at a time. `cgroup`: the directory of the group that it begins in.
+        instant on, and for that one at a time. `cgroup`: the directory of the group that it begins in. `door`: it gets
+        what is kept there of its `ports`, and what it binds of them is kept.
         What it writes is spooled to `directory`, which the keeper makes and the caller removes, after a failure too.
         """
         request = {"argv": list(argv), "env": dict(env), "cwd": cwd, "meta": meta, "cgroup": cgroup, "umask": umask}
+        request |= {"door": door, "ports": list(ports)}
         begun = self._beginning[key] = self._loop.create_future()
         try:
             async with self._spawning:
@@ -248,6 +263,17 @@ class KeeperLink(asyncio.Protocol):
         """
         size: int = (await self._ask("release", key=key))["size"]
         return size
+
+    async def hold(self, door: str, addresses: Sequence[tuple[str, int]]) -> None:
+        """Nobody has its ports any more: keep them, and tell once when somebody connects, who waits then.
+
+        `addresses` where no run has left any sockets; OSError where they cannot be bound.
+        """
+        await self._ask("hold", door=door, addresses=[list(each) for each in addresses])
+
+    async def refuse(self, door: str, answer: str, *, close: bool) -> None:
+        """Turn away all who wait at a door, with `answer` where they speak HTTP; `close`: give up its ports."""
+        await self._ask("refuse", door=door, answer=answer, close=close)
 
     def consumed(self, key: str, offset: int) -> None:
         """Tell how far the run's spool is in its log: the keeper stops reading where the backlog passes its bound.
@@ -325,6 +351,9 @@ class KeeperLink(asyncio.Protocol):
 
     def _hear(self, message: dict[str, Any]) -> None:
         """How a spawn has gone is for who waits for it, at once; all else is told behind that."""
+        if "door" in message:
+            self._loop.call_soon(self._on_door, message["event"], message["door"])
+            return
         begun = self._beginning.get(message["key"])
         if begun is not None and not begun.done():
             if message["event"] == "begun":
