@@ -141,7 +141,7 @@ def test_a_hook_that_hangs_delays_nothing(project: Project) -> None:
     for arguments in (["status"], ["restart", "p0"], ["stop", "p1"], ["deactivate"]):
         begun = time.monotonic()
         project.run(*arguments)
-        assert time.monotonic() - begun < 4
+        assert time.monotonic() - begun < 15  # half of what the hooks have
     assert hooks(), "the stop of a process does not end its hook"
     project.run("daemon", "stop")
     wait_until(lambda: not project.left_behind(), what="the end of the hooks")
@@ -165,13 +165,13 @@ command = "exit 3"
 restart = "always"
 restart_delay = 0
 restart_max_delay = 0
-max_restarts = 100
+max_restarts = 40
 hooks = { exited = "echo $RUNCEPT_RUN >> told", failed = "echo failed >> told" }
 """)
     begun = time.monotonic()
     project.run("activate", ok=False)
     wait_until(lambda: "failed" in told(project), seconds=60, what="the end of the crashes")
-    wait_until(lambda: "101" in told(project), what="the hook of the last run")
+    wait_until(lambda: "41" in told(project), what="the hook of the last run")
     assert len(told(project)) <= time.monotonic() - begun + 3
     assert any(", for the last of " in message for _, message in history(project))
 
