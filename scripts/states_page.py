@@ -86,7 +86,10 @@ def _walk(process: Process) -> Iterator[Step]:
 
 def _essence(life: Life) -> bytes:
     """What decides where it can go; not the words, nor how often it has been there."""
-    texts = {name: bool(getattr(life, name)) for name in ("reason", "exit_reason", "stop_reason", "deadline", "run")}
+    texts = {
+        name: bool(getattr(life, name))
+        for name in ("reason", "exit_reason", "stop_reason", "deadline", "run", "before")
+    }
     return msgspec.json.encode({**msgspec.structs.asdict(life), **texts, "restarts": 0})
 
 

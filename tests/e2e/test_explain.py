@@ -177,6 +177,21 @@ def test_what_cannot_be_explained(used: Project, arguments: list[str], status: i
     assert not done.stdout
 
 
+def test_one_that_was_started_again(project: Project) -> None:
+    """How the run before ended, and how many restarts there were of late; a run that lives has no exit of its own."""
+    crash = "test -f crashed && echo up && exec sleep 1000; touch crashed; echo 'no table' >&2; exit 4"
+    policy = {"restart": "on-failure", "restart_delay": 0.1, "health_check": "log://up"}
+    project.write('[project]\nname = "shop"\n' + process("web", crash, **policy))
+    project.run("start", "web", "--no-wait")
+    project.run("wait", "web")
+    lines = project.run("explain", "web").stdout.splitlines()
+    assert lines[0] == "web is running and healthy: nothing is wrong with it"
+    assert "  restarts   1 of 10 within 5m" in lines
+    assert any(re.fullmatch(r"  last exit  exit code 4: no table at [\d-]+ [\d:]+, run 1", line) for line in lines)
+    before = project.json("explain", "web")["causes"][0]["run_before"]
+    assert (before["run"], before["reason"]) == (1, "exit code 4: no table")
+
+
 def test_names_that_mean_nothing(used: Project) -> None:
     """Status 3, and the nearest name; what is new in the file of a project that runs is told apart."""
     done = used.run("explain", "wel", ok=False)

@@ -333,6 +333,15 @@ def test_a_line_of_an_earlier_run_does_not_count(used: Project) -> None:
         assert used.run("wait", "turns", "--for", pattern, "--timeout", "500ms", ok=False).returncode == 124
 
 
+def test_the_last_line_of_a_run_that_was_stopped_does_not_count(project: Project) -> None:
+    """Not even if it was written a moment ago: of what is stopped, the next run is meant."""
+    says = "trap 'echo good bye; exit 0' TERM; echo here; while :; do sleep 0.01; done"
+    project.write('[project]\nname = "shop"\n' + process("web", says, health_check="log://here"))
+    project.run("start", "web")
+    project.run("stop", "web")
+    assert project.run("wait", "web", "--for", "log=good bye", "--timeout", "500ms", ok=False).returncode == 124
+
+
 def test_a_line_that_will_not_come_is_told(used: Project) -> None:
     """The process has ended without it."""
     used.run("start", "fails", ok=False)

@@ -83,6 +83,9 @@ def _facts(invocation: Invocation, found: Explained) -> Iterator[tuple[str, str]
         yield "restarts", f"{whose}{limit(cause.limiter)}"
     if view.ended_at is not None and view.started_at is not None:  # else it could not be started
         yield "last exit", f"{whose}{_exit(view)} at {local_time(view.ended_at)}, run {view.run}"
+    elif cause.run_before is not None:
+        before = cause.run_before
+        yield "last exit", f"{whose}{before.reason} at {local_time(before.ended_at)}, run {before.run}"
     if found.errors or found.output:
         surroundings = invocation.surroundings
         yield "log", near_path(view.log_path, surroundings.cwd, surroundings.environ.get("HOME"))

@@ -17,7 +17,7 @@ from runcept.core.model import Condition, Health, Kind, Process, Restart, State
 from runcept.core.supervisor import Supervisor
 from runcept.units import format_duration, instant
 
-__all__ = ["Cause", "Failing", "Limiter", "Standings", "causes", "what_next"]
+__all__ = ["Cause", "Failing", "Limiter", "RunBefore", "Standings", "causes", "what_next"]
 
 Standings = Callable[[str], CheckStanding | None]
 """How the health check of a process stands; None where none is under way."""
@@ -49,6 +49,15 @@ class Limiter(msgspec.Struct, frozen=True):
     window_seconds: float
 
 
+class RunBefore(msgspec.Struct, frozen=True):
+    """The run before the one that lives, and how it was over."""
+
+    run: int
+    reason: str
+    ended_at: str
+    """RFC 3339."""
+
+
 class Cause(msgspec.Struct, frozen=True):
     """One link of the chain: this process is so, because of that."""
 
@@ -69,6 +78,8 @@ class Cause(msgspec.Struct, frozen=True):
     failing: Failing | None = None
     limiter: Limiter | None = None
     """Null where it is not started again by itself, or never was of late."""
+    run_before: RunBefore | None = None
+    """Null where none lives, or there was none before."""
     coming: Literal["", "start", "check", "kill"] = ""
     """What comes by itself: the next start, the next health check, SIGKILL."""
     in_seconds: float | None = None
@@ -121,6 +132,7 @@ def _cause(  # noqa: PLR0917  one place makes it
         also_waits_for=[each for each in supervisor.unmet(life.name) if each != following] if waits else [],
         failing=failing,
         limiter=_limiter(process, life, now),
+        run_before=_run_before(life),
         coming=coming,
         in_seconds=None if at is None else round(max(0.0, at - now), 1),
     )
@@ -151,6 +163,12 @@ def _coming(life: Life, standing: CheckStanding | None) -> tuple[Literal["", "st
     if life.state is State.STOPPING:
         return ("", None) if life.deadline is None else ("kill", life.deadline)
     return ("", None) if standing is None or standing.next_at is None else ("check", standing.next_at)
+
+
+def _run_before(life: Life) -> RunBefore | None:
+    if life.before is None or not life.is_up or life.before.run >= life.run:
+        return None
+    return RunBefore(life.before.run, life.before.reason, instant(life.before.at))
 
 
 def _limiter(process: Process, life: Life, now: float) -> Limiter | None:

@@ -8,13 +8,22 @@ import msgspec
 
 from runcept.core.model import Health, State
 
-__all__ = ["SUPERVISOR", "Cause", "Life"]
+__all__ = ["SUPERVISOR", "Cause", "Ended", "Life"]
 
 SUPERVISOR = "supervisor"
 """The actor of what nobody asked for: an end of its own accord, and what follows from it."""
 
 Cause = Literal["", "request", "restart", "unhealthy", "ended"]
 """Why a process is being stopped: somebody asked, it is to be started again, its health, or it ended by itself."""
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """How a run was over."""
+
+    run: int
+    reason: str
+    at: float
+    """Wall clock."""
 
 
 class Life(msgspec.Struct, kw_only=True):
@@ -53,6 +62,8 @@ class Life(msgspec.Struct, kw_only=True):
     exit_signal: str | None = None
     exit_reason: str = ""
     """Why the run is over: how it ended by itself, or why it was stopped."""
+    before: Ended | None = None
+    """The run before this one, where it was over."""
     stop_reason: str = ""
     """Why somebody wants it down."""
     actor: str = SUPERVISOR

@@ -11,7 +11,7 @@ from runcept.core import events as ev
 from runcept.core.backoff import delay_before_restart, recent
 from runcept.core.check_port import resolved
 from runcept.core.effects import Effect, Kill, Record, Release, Signal, Spawn, Watch
-from runcept.core.life import SUPERVISOR, Cause, Life
+from runcept.core.life import SUPERVISOR, Cause, Ended, Life
 from runcept.core.model import Health, Kind, Process, Restart, State
 from runcept.core.secrets import mask
 from runcept.units import format_duration
@@ -150,6 +150,8 @@ def restart(life: Life, event: ev.RestartRequested, context: Context) -> Effects
 def spawn(life: Life, event: ev.StartAllowed, context: Context) -> Effects:
     """Everything it needs is there: begin a new run."""
     del event, context
+    if life.ended_at is not None:
+        life.before = Ended(life.run, life.exit_reason, life.ended_at)
     life.run += 1
     life.pid, life.exit_code, life.exit_signal, life.exit_reason = None, None, None, ""
     life.started_at, life.ended_at, life.health, life.ports = None, None, Health.NONE, ()

@@ -301,6 +301,10 @@ def explained_text(told: Explanation, problem: Problem, fix: str, clock: Clock) 
     root = told.causes[-1]
     if root.limiter is not None:
         text += f"\nRestarts of {root.process}: {limit(root.limiter)}."
+    if root.run_before is not None:
+        before = root.run_before
+        ended = f"{plain(before.reason, _TOLD_MAX)} at {clock(before.ended_at)}"
+        text += f"\nRun {before.run} of {root.process}, before this one: {ended}."
     if fix:
         text += f"\nFix: {fix}"
     text += f"\nNext: {told.next}"
