@@ -161,6 +161,18 @@ def test_what_a_project_does_with_itself_does_not_keep_it_up(project: Project) -
     assert time.monotonic() - begun < 20
 
 
+@pytest.mark.parametrize("scheme", ["http", "tcp"])
+def test_health_checks_of_a_process_that_is_alone_do_not_keep_it_up(project: Project, scheme: str) -> None:
+    """They come and go between two looks, and nobody else inside could have been it: the daemon knows its own."""
+    (port,) = free_ports(1)
+    check = f'health_check = "{scheme}://127.0.0.1:{port}"'
+    write(project, "4s", process("site", f"exec {HTTP} {port}", check, 'health_check_interval = "100ms"'))
+    project.run("activate")
+    begun = time.monotonic()
+    stops(project, "site")
+    assert time.monotonic() - begun < 20
+
+
 @pytest.mark.parametrize(
     ("source", "command"),
     [("output", "while sleep 0.3; do echo line; done"), ("cpu", "while :; do :; done")],
@@ -266,6 +278,21 @@ def test_the_time_that_is_left_is_kept_when_the_daemon_is_killed(project: Projec
     assert abs(parse_instant(before) - parse_instant(after)) < 0.5
     stops(project, "web")
     assert time.monotonic() - begun < 20 + 6
+
+
+def test_uses_of_before_a_reboot_count_for_nothing(project: Project) -> None:
+    """They are of another clock, which may have been ahead by years."""
+    write(project, "4s", process("web", "exec sleep 1000"), process("other", "exec sleep 1000", "autostart = false"))
+    project.run("activate")
+    project.run("start", "other")
+    project.run("daemon", "stop")
+    with contextlib.closing(sqlite3.connect(project.home / "runcept.db")) as database:
+        database.execute("UPDATE boot SET boot_id = 'another'")
+        ahead = json.dumps({"used": {"web": 1e9, "other": 1e9}}).encode()
+        database.execute("UPDATE activity SET monotonic = 1e9, uses = ?", [ahead])
+        database.commit()
+    project.run("activate")
+    stops(project, "web")
 
 
 def test_a_connection_that_is_held_keeps_it_up_under_the_next_daemon(project: Project) -> None:

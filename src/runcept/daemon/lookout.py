@@ -59,11 +59,7 @@ class Lookout:
         self._engine.watch(self._changed)
         while True:
             await self._next_look()
-            try:
-                self._look()
-            except Exception:  # noqa: BLE001
-                # A defect in one look must not end them all: then everything would be stopped.
-                _log.exception("could not look whether processes are used")
+            self._look()
 
     def _changed(self, environment: Environment) -> None:
         if environment.has_timeouts:
@@ -89,7 +85,15 @@ class Lookout:
 
     def _look(self) -> None:
         """Tell the engine of every use since the last look."""
-        self._looked_at = now = self._engine.now()
+        self._looked_at = self._engine.now()
+        try:
+            with self._performer.capture.held():  # /proc is some thousand files
+                self._look_at_all(self._looked_at)
+        except Exception:  # noqa: BLE001
+            # A defect in one look, or no descriptor for it, must not end them all, nor what asked for it.
+            _log.exception("could not look whether processes are used")
+
+    def _look_at_all(self, now: float) -> None:
         wanted: dict[Activity, dict[Environment, list[Run]]] = {}
         for environment in self._watched():
             for name, need in environment.needs().items():
@@ -119,10 +123,11 @@ class Lookout:
 
     def _look_for_work(self, wanted: Mapping[Environment, Iterable[Run]], now: float) -> None:
         leaders = {(each.path, run.name): run.pid or 0 for each, runs in wanted.items() for run in runs}
-        with self._performer.capture.held():
-            busy = self._cpu.look(leaders) if leaders else {}
+        busy = self._cpu.look(leaders) if leaders else {}
         for environment in wanted:
-            working = {name for (path, name), percent in busy.items() if path == environment.path if percent > 1}
+            working = {
+                name for (path, name), percent in busy.items() if path == environment.path if percent > _BUSY_PERCENT
+            }
             self._engine.saw(environment, Activity.CPU, dict.fromkeys(working, now))
 
     def _look_for_connections(self, wanted: Mapping[Environment, Iterable[Run]], now: float) -> None:

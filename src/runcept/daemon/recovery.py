@@ -82,7 +82,8 @@ class Recovery:
         with self._database.transaction():
             self._database.save_boot(boot_id())
             for stored in self._database.environments():
-                environment = self._engine.restore(stored)
+                of_this_boot = {} if not rebooted else {"last_activity": None, "uses": None}  # the clock began anew
+                environment = self._engine.restore(msgspec.structs.replace(stored, **of_this_boot))
                 for life in environment.lives.values():
                     if rebooted:
                         told += [(environment, record) for record in after_reboot(life)]
