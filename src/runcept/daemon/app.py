@@ -184,6 +184,7 @@ class Daemon:
         pid = self._performer.link.pid
         self._engine.record("keeper_started", f"pid {pid}", SUPERVISOR, data={"pid": pid})
         await self._recovered.wait()
+        self._performer.waker.look_at_all()
         recovery = Recovery(self._engine, self._database, self._performer, self._performer.link)
         for run in self._performer.runs:
             await recovery.guarded(run.key, recovery.take_back(run))

@@ -73,7 +73,7 @@ class Waker:
     # --------------------------------------------------------------------------------------- the keeper
 
     def connected(self, link: KeeperLink) -> None:
-        """There is a keeper: go on with the doors that it has, and have it make those that another one had."""
+        """There is a keeper: go on with the doors that it has; what another one had is made by `look_at_all`."""
         self._link = link
         for door in self._doors.values():
             door.done = None
@@ -81,7 +81,6 @@ class Waker:
             name, _, path = key.partition(" ")
             door = self._doors.setdefault(key, _Door(path, name))
             door.done, door.is_bound = "lend", is_bound
-        self.look_at_all()
 
     def disconnected(self) -> None:
         """The keeper is gone, and with it the sockets."""

@@ -185,7 +185,7 @@ class KeeperLink(asyncio.Protocol):
         self._on_lost = on_lost
         self.pid = hello["pid"]
         self.runs = [_held(entry) for entry in hello["runs"]]
-        self.doors, self.can_hold = hello["doors"], hello["can_hold"]
+        self.doors, self.can_hold = hello.get("doors", {}), hello.get("can_hold", False)  # it may be an older one
         return True
 
     async def spawn(
