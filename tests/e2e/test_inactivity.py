@@ -103,7 +103,7 @@ def test_a_connection_from_outside_keeps_a_project_up_until_it_is_closed(project
         stays(project, 8, "web")
     stops(project, "web")
     (stopped,) = project.json("ps")["processes"]
-    assert "without activity; the next activate or start brings it back" in stopped["reason"]
+    assert "without activity; start or activate brings it back" in stopped["reason"]
     ((name, message, data),) = events(project, "inactivity_stop")
     assert (name, data["processes"]) == (None, ["web"])
     assert message.startswith("web: not used for ")

@@ -39,7 +39,7 @@ def test_one_connection_takes_one_question_after_another(home: str) -> None:
         connection.call("environments", Environments(text="shop"))
         assert connection.call("daemon_status").running
     assert daemon.requests == [
-        ("environments", {"actor": "cli", "text": "shop", "active": False}),
+        ("environments", {"actor": "cli", "text": "shop", "active": False, "processes": False}),
         ("daemon_status", {"actor": "cli"}),
     ]
 

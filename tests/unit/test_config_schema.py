@@ -19,6 +19,7 @@ from runcept.errors import ConfigInvalid
 DOCS = Path(__file__).parents[2] / "docs" / "configuration.md"
 # what a schema cannot know: other processes, files, signals of this system, regular expressions, lengths, reserved text
 BEYOND = (
+    'wake = "connect"',
     "depends_on = ['",
     "env_files = ['.env",
     "stop_signal = 'SIGTREM'",

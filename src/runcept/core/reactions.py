@@ -423,7 +423,11 @@ def _over(life: Life, context: Context, cause_of_restart: str = "request") -> Ef
 
 
 def _what_wakes(life: Life, process: Process) -> str:
-    return f"; a connection to {process.doorstep} starts it" if life.asleep and process.doorstep else ""
+    if not life.asleep:
+        return ""
+    return (
+        f"; a connection to {process.doorstep} starts it" if process.doorstep else "; start or activate brings it back"
+    )
 
 
 def _crashed(life: Life, cause: str, context: Context) -> Effects:

@@ -180,8 +180,7 @@ class Lookout:
             process=ending.process or None,
             data={"processes": names, "unused_seconds": round(now - ending.since, 3)},
         )
-        reason = f"stopped after {unused} without activity; the next activate or start brings it back"
-        self._engine.stop(environment, names, "inactivity", reason, idle=True)
+        self._engine.stop(environment, names, "inactivity", f"stopped after {unused} without activity", idle=True)
 
     def _announce(self, environment: Environment, ending: Ending, now: float) -> None:
         at, left = time.time() + ending.at - now, ending.at - now
