@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runcept.core.check_standing import CheckStanding
-from runcept.core.explain import Cause, Failing, causes, what_next
-from runcept.core.life import Life
+from runcept.core.explain import Cause, Failing, RunBefore, causes, what_next
+from runcept.core.life import Ended, Life
 from runcept.core.model import (
     Condition,
     Dependency,
@@ -462,3 +462,20 @@ def test_the_nearest_fix(root: Cause, ports: list[int], output: list[str], words
     view = ProcessView("/p", "db", root.state, root.health, reason=root.reason, ports=ports)
     said = remedy([cause(State.PENDING, "waits for db"), root], view, output)
     assert said.startswith(words) if words else not said
+
+
+@pytest.mark.parametrize(
+    ("facts", "is_told"),
+    [
+        ({"state": State.RUNNING, "reason": "", "failures": [NOW - 2]}, True),
+        ({"state": State.STARTING, "reason": "has just been started"}, True),
+        ({"state": State.RUNNING, "reason": ""}, False),
+        ({"state": State.FAILED, "reason": "exit code 1"}, False),
+    ],
+)
+def test_how_the_run_before_ended(facts: dict[str, Any], *, is_told: bool) -> None:
+    """Of what was started again by itself, or is not well; of what is down, its own end is known."""
+    lives = {"wanted": True, "run": 4, "before": Ended(3, "exit code 9", TODAY - 60), **facts}
+    [link] = chain(world(process("web", restart=RestartPolicy(when=Restart.ALWAYS)), web=lives), "web")
+    expected = RunBefore(3, "exit code 9", "2027-01-15T07:59:00.000000Z")
+    assert link.run_before == (expected if is_told else None)
