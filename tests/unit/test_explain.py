@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runcept.core.check_standing import CheckStanding
-from runcept.core.explain import Cause, Failing, causes, what_next
-from runcept.core.life import Life
+from runcept.core.explain import Cause, Failing, RunBefore, causes, what_next
+from runcept.core.life import Ended, Life
 from runcept.core.model import (
     Condition,
     Dependency,
@@ -470,3 +470,20 @@ def test_what_sleeps_is_woken_by_a_connection() -> None:
     told = after(State.STOPPED, asleep=True, process_of={"ports": (8000, 8001), "wake": Wake.CONNECT})
     assert told == "A connection to port 8000 or 8001 starts it; so does `runcept start web`."
     assert after(State.STOPPED, asleep=True).startswith("Nothing starts it by itself; `runcept start web` starts it;")
+
+
+@pytest.mark.parametrize(
+    ("facts", "is_told"),
+    [
+        ({"state": State.RUNNING, "reason": "", "failures": [NOW - 2]}, True),
+        ({"state": State.STARTING, "reason": "has just been started"}, True),
+        ({"state": State.RUNNING, "reason": ""}, False),
+        ({"state": State.FAILED, "reason": "exit code 1"}, False),
+    ],
+)
+def test_how_the_run_before_ended(facts: dict[str, Any], *, is_told: bool) -> None:
+    """Of what was started again by itself, or is not well; of what is down, its own end is known."""
+    lives = {"wanted": True, "run": 4, "before": Ended(3, "exit code 9", TODAY - 60), **facts}
+    [link] = chain(world(process("web", restart=RestartPolicy(when=Restart.ALWAYS)), web=lives), "web")
+    expected = RunBefore(3, "exit code 9", "2027-01-15T07:59:00.000000Z")
+    assert link.run_before == (expected if is_told else None)

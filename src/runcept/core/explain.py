@@ -79,7 +79,7 @@ class Cause(msgspec.Struct, frozen=True):
     limiter: Limiter | None = None
     """Null where it is not started again by itself, or never was of late."""
     run_before: RunBefore | None = None
-    """Null where none lives, or there was none before."""
+    """Null where none lives or there was none before, and of a process that is well and was not restarted of late."""
     coming: Literal["", "start", "check", "kill"] = ""
     """What comes by itself: the next start, the next health check, SIGKILL."""
     in_seconds: float | None = None
@@ -120,6 +120,7 @@ def _cause(  # noqa: PLR0917  one place makes it
     coming, at = _coming(life, standing if failing is not None else None)
     waits = life.state is State.PENDING and bool(following)
     needed = next((each.condition for each in process.depends_on if each.name == following), None) if waits else None
+    limiter = _limiter(process, life, now)
     return Cause(
         process=life.name,
         state=life.state,
@@ -131,8 +132,8 @@ def _cause(  # noqa: PLR0917  one place makes it
         needs_end=needed is not None and _means_end(supervisor, following, needed),
         also_waits_for=[each for each in supervisor.unmet(life.name) if each != following] if waits else [],
         failing=failing,
-        limiter=_limiter(process, life, now),
-        run_before=_run_before(life),
+        limiter=limiter,
+        run_before=_run_before(life) if life.reason or limiter is not None else None,
         coming=coming,
         in_seconds=None if at is None else round(max(0.0, at - now), 1),
     )
