@@ -68,6 +68,8 @@ class Inactivity:
         self._since = since
         self.uses = Uses() if uses is None else uses
         self._kept = dict(self.uses.used)
+        self._found: tuple[Plan, Collection[str], list[Ending]] | None = None
+        """What `endings` was asked last, and said; None: that is not so any more."""
 
     def last_use(self, name: str) -> float:
         """Of this process alone."""
@@ -75,11 +77,12 @@ class Inactivity:
 
     def begin(self, names: Iterable[str], now: float) -> None:
         """Somebody has them started: their time begins."""
+        self._found = None
         self.uses.used |= dict.fromkeys(names, now)
 
     def use(self, plan: Plan, source: Activity, seen: Mapping[str, float]) -> bool:
         """They were used, each at its instant; whether that counts for any of them."""
-        counts = False
+        counts, self._found = False, None
         for process in plan.project.processes:
             if process.name in seen and source in process.activity:
                 counts = True
@@ -89,8 +92,13 @@ class Inactivity:
     # ------------------------------------------------------------------------------------------ deciding
 
     def endings(self, plan: Plan, wanted: Collection[str]) -> list[Ending]:
-        """The timeouts that run, each process's own only where it ends before the project's."""
-        return list(self._endings(plan, wanted))
+        """The timeouts that run, each process's own only where it ends before the project's.
+
+        It is asked for after every change of any process, most of which change nothing about it.
+        """
+        if self._found is None or self._found[0] is not plan or self._found[1] != wanted:
+            self._found = (plan, wanted, list(self._endings(plan, wanted)))
+        return self._found[2]
 
     def _endings(self, plan: Plan, wanted: Collection[str]) -> Iterator[Ending]:
         limit, whole = plan.project.inactivity_timeout, math.inf
@@ -114,8 +122,7 @@ class Inactivity:
 
     def due(self, plan: Plan, wanted: Collection[str], now: float) -> tuple[list[Ending], list[Ending]]:
         """(those whose time is up, those that have to be announced)."""
-        running = self._endings(plan, wanted)
-        upcoming = [ending for ending in running if ending.warning_at <= now]
+        upcoming = [ending for ending in self.endings(plan, wanted) if ending.warning_at <= now]
         over = [ending for ending in upcoming if ending.at <= now]
         return over, [ending for ending in upcoming if ending.at > now and not self._is_announced(ending)]
 
@@ -125,7 +132,7 @@ class Inactivity:
 
     def next_deadline(self, plan: Plan, wanted: Collection[str]) -> float | None:
         """The earliest instant at which `due` names something."""
-        instants = (e.at if self._is_announced(e) else e.warning_at for e in self._endings(plan, wanted))
+        instants = (e.at if self._is_announced(e) else e.warning_at for e in self.endings(plan, wanted))
         return min((instant for instant in instants if instant < math.inf), default=None)
 
     def _is_announced(self, ending: Ending) -> bool:
