@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import runcept.process.ports as tcp
 from runcept.core.life import Life
-from runcept.core.model import HealthCheck, Probe, Process, State
+from runcept.core.model import HealthCheck, Probe, Process, Project, State
 from runcept.core.printable import printable
 from runcept.core.secrets import mask
 from runcept.daemon.engine import Engine
@@ -68,6 +68,8 @@ class Waker:
         self._spawn_task = spawn_task
         self._link: KeeperLink | None = None
         self._doors: dict[str, _Door] = {}
+        self._found: dict[str, tuple[Project, list[Process]]] = {}
+        """By path: what of a project can be woken."""
         engine.watch(self._look)
 
     # --------------------------------------------------------------------------------------- the keeper
@@ -161,11 +163,19 @@ class Waker:
 
     def _look(self, environment: Environment) -> None:
         """An environment has changed."""
-        for process in environment.project.processes:
+        for process in self._wakeable(environment):
             if doing(environment.lives[process.name], process) == "hold":
                 self._door(environment.path, process.name)
         for door in [each for each in self._doors.values() if each.path == environment.path]:
             self._see_to(door)
+
+    def _wakeable(self, environment: Environment) -> list[Process]:
+        """Those with `wake`. Of a thousand processes that change one after the other, not all are to be looked at."""
+        project, found = self._found.get(environment.path, (None, []))
+        if project is not environment.project:
+            found = [process for process in environment.project.processes if process.doorstep]
+            self._found[environment.path] = environment.project, found
+        return found
 
     def _see_to(self, door: _Door) -> None:
         _, life, process = self._known(door)

@@ -54,11 +54,10 @@ def install(report: int) -> None:
     if asked < 0:  # only root may without giving up that a program becomes another user, prctl(2)
         _libc.prctl(_NO_NEW_PRIVS, 1, 0, 0, 0)
         asked = _libc.syscall(seccomp, 1, _NEW_LISTENER, program)
-    if asked < 0:
-        raise OSError(ctypes.get_errno(), "seccomp")
     with socket.socket(fileno=report) as parent:
-        socket.send_fds(parent, [b"!"], [asked])
-    os.close(asked)
+        if asked >= 0:  # else somebody else is asked already, or it is forbidden: then it runs without a door
+            socket.send_fds(parent, [b"!"], [asked])
+            os.close(asked)
 
 
 class Doors:
@@ -178,6 +177,9 @@ class Door:
         with report, contextlib.suppress(OSError):
             if received := socket.recv_fds(report, 1, 1, socket.MSG_DONTWAIT)[1]:
                 self.control.register(received[0], selectors.EVENT_READ, lambda: self._asked(received[0]))
+                return
+        self._drop()  # it cannot be given them, so they must not be in its way
+        self._has_bound()
 
     def _asked(self, asked: int) -> None:
         """Answer one question. What we may not see, or is no affair of ours, the kernel does as if it had not asked."""
