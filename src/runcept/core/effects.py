@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["Effect", "Kill", "Record", "Release", "Signal", "Spawn", "Watch"]
+__all__ = ["Effect", "Kill", "Limit", "Record", "Release", "Signal", "Spawn", "Watch"]
 
 
 class Spawn(msgspec.Struct, frozen=True):
@@ -45,6 +45,13 @@ class Release(msgspec.Struct, frozen=True):
     run: int
 
 
+class Limit(msgspec.Struct, frozen=True):
+    """The log of the run has other limits from now on."""
+
+    name: str
+    run: int
+
+
 class Record(msgspec.Struct, frozen=True):
     """A line of the history."""
 
@@ -55,4 +62,4 @@ class Record(msgspec.Struct, frozen=True):
     data: dict[str, Any] = {}
 
 
-Effect = Spawn | Signal | Kill | Watch | Release | Record
+Effect = Spawn | Signal | Kill | Watch | Release | Limit | Record

@@ -51,6 +51,8 @@ class RestartRequested(msgspec.Struct, frozen=True):
     """Somebody wants it down and up again."""
 
     name: str
+    reason: str = ""
+    """What for, where it is more than that somebody wants it."""
 
 
 class StartAllowed(msgspec.Struct, frozen=True):

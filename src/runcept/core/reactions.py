@@ -103,7 +103,9 @@ def unwant(life: Life, event: ev.StopRequested, context: Context) -> Effects:
 
 def start_after(life: Life, event: ev.StartRequested | ev.RestartRequested, context: Context) -> Effects:
     """Stopping: whatever it is stopping for, it is to be started afterwards."""
-    del event, context
+    del context
+    if isinstance(event, ev.RestartRequested) and event.reason:
+        life.exit_reason = event.reason
     life.wanted, life.failures, life.restarts = True, [], 0
     life.stopping_for = "restart"
     return []
@@ -123,15 +125,16 @@ def rest(life: Life, event: ev.StopRequested, context: Context) -> Effects:
 
 def want_again(life: Life, event: ev.RestartRequested, context: Context) -> Effects:
     """Down: a restart is a start."""
-    return want(life, ev.StartRequested(event.name, rerun=True), context)
+    effects = want(life, ev.StartRequested(event.name, rerun=True), context)
+    return [*effects, Record(life.name, "restarting", event.reason)] if event.reason else effects
 
 
 def restart(life: Life, event: ev.RestartRequested, context: Context) -> Effects:
     """Up: stop it first."""
-    del event, context
+    del context
     life.wanted = life.restarting = True
     life.kill = False
-    life.stop_reason = "restart requested"
+    life.stop_reason = event.reason or "restart requested"
     life.failures, life.restarts = [], 0
     return []
 
@@ -146,7 +149,7 @@ def spawn(life: Life, event: ev.StartAllowed, context: Context) -> Effects:
     life.pid, life.exit_code, life.exit_signal, life.exit_reason = None, None, None, ""
     life.started_at, life.ended_at, life.health, life.ports = None, None, Health.NONE, ()
     life.ready = life.restarting = life.kill = life.asked = False
-    life.stopping_for = ""
+    life.stopping_for, life.outdated = "", None
     _enter(life, State.STARTING, "its command is being executed")
     return [Record(life.name, "starting", f"run {life.run}", {"run": life.run}), Spawn(life.name, life.run)]
 

@@ -19,6 +19,8 @@ from runcept.api import messages as m
 from runcept.config.settings import load_settings
 from runcept.core.secrets import mask
 from runcept.daemon.engine import Engine
+from runcept.daemon.environment import Environment
+from runcept.daemon.files import Files
 from runcept.daemon.handlers import Handlers
 from runcept.daemon.performer import SystemPerformer
 from runcept.daemon.recovery import Recovery
@@ -75,6 +77,7 @@ class Daemon:
         self._performer = SystemPerformer(home, self._engine, database, self._spawn_task)
         self._engine.performer = self._performer
         self._handlers = Handlers(home, self._engine, self._performer)
+        self._files = Files(self._engine, self._project_file_changed, self._spawn_task)
         self._listener: socket.socket
         self._server: asyncio.Task[None]
         self._recovered = asyncio.Event()
@@ -86,6 +89,7 @@ class Daemon:
         await self._connect()
         await Recovery(self._engine, self._database, self._performer, self._performer.link).run()
         self._recovered.set()
+        self._files.begin()
         self._engine.record("daemon_started", f"version {runcept.__version__}, pid {os.getpid()}", "supervisor")
         _log.info("daemon %s started, pid %d", runcept.__version__, os.getpid())
         loop = asyncio.get_running_loop()
@@ -95,6 +99,7 @@ class Daemon:
         self._server = self._tasks.create_task(serve(self._listener, self._handlers, self._spawn_task))
         self._tasks.create_task(self._keep_home())
         await self._handlers.stopping.wait()
+        self._files.end()
         if self._lock.is_in_place():  # else it is another daemon's
             with suppress(FileNotFoundError):
                 os.unlink(socket_path(self._home))
@@ -171,6 +176,9 @@ class Daemon:
         for entry in self._performer.link.runs:
             if self._performer.runs.get(entry.key) is None:
                 await recovery.guarded(entry.key, recovery.take_in(entry.key, entry))
+
+    def _project_file_changed(self, environment: Environment) -> None:
+        self._spawn_task(self._handlers.reloads.file_changed(environment))
 
     def _asked_to_end(self) -> None:
         """SIGTERM and SIGINT are `runcept daemon stop`."""

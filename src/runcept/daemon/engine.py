@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from runcept.core.effects import Effect, Record, Spawn
@@ -20,6 +20,7 @@ from runcept.core.model import Project
 from runcept.daemon.environment import USUAL_UMASK, Environment
 from runcept.database.queries import Database, StoredEnvironment, StoredEvent
 from runcept.errors import EnvironmentActive, EnvironmentAmbiguous, EnvironmentNotFound
+from runcept.scheduler.filewatch import RestartDue, Suspended
 from runcept.scheduler.health import ProbeDue
 from runcept.units import format_duration
 
@@ -78,17 +79,21 @@ class Engine:
         home goes on counting there.
         """
         environment = self.environments.get(project.path)
-        is_news = environment is None or environment.project != project
+        is_news = environment is None or environment.project != project or environment.reload_error is not None
+        effects: list[Effect] = []
         if environment is None:
             lives = [Life(name=process.name, run=last_run(process.name)) for process in project.processes]
             environment = Environment(project, lives, random.random)
             environment.last_activity = self.now()
             self.environments[project.path] = environment
         else:
-            environment.adopt_project(project, last_run)
+            effects = environment.adopt_project(project, last_run, self.now())
         with self._database.transaction():
             self._save(environment)
             self._database.save_lives(environment.path, environment.lives.values())
+        for effect in effects:
+            self.performer.perform(environment, effect)
+        self._arm(environment)
         if is_news:
             self._tell(environment)
         return environment
@@ -144,6 +149,7 @@ class Engine:
 
     def start(self, environment: Environment, names: Iterable[str], actor: str, *, rerun: bool = False) -> None:
         """Somebody wants these to run."""
+        self._resume_watch(environment, names, actor)
         self._settle(environment, environment.supervisor.start(names, self.now(), rerun=rerun), actor)
 
     def stop(
@@ -152,9 +158,28 @@ class Engine:
         """Somebody wants these down."""
         self._settle(environment, environment.supervisor.stop(names, reason, self.now(), kill=kill), actor)
 
-    def restart(self, environment: Environment, names: Iterable[str], actor: str) -> None:
-        """Somebody wants these down and up again."""
-        self._settle(environment, environment.supervisor.restart(names, self.now()), actor)
+    def restart(
+        self, environment: Environment, names: Iterable[str], actor: str, reasons: Mapping[str, str] | None = None
+    ) -> None:
+        """Somebody wants these down and up again, or it is necessary for some `reasons`, by name."""
+        self._resume_watch(environment, names, actor)
+        self._settle(environment, environment.supervisor.restart(names, self.now(), reasons or {}), actor)
+
+    @staticmethod
+    def _resume_watch(environment: Environment, names: Iterable[str], actor: str) -> None:
+        if actor != "supervisor":  # a person has looked after it: its files count again
+            environment.files.resume(names)
+
+    def files_changed(self, environment: Environment, name: str, paths: Iterable[str]) -> None:
+        """Files that a process is to be restarted for have changed."""
+        life = environment.lives.get(name)
+        if life is not None and life.wanted:
+            environment.files.changed(name, paths, self.now())
+            self._arm(environment)
+
+    def tell(self, environment: Environment) -> None:
+        """Something else about it has changed than its processes."""
+        self._tell(environment)
 
     def resume(self, environment: Environment) -> None:
         """Go on where an earlier daemon was."""
@@ -170,10 +195,12 @@ class Engine:
         answer = environment.health.probed(name, run, ok=ok, detail=detail, now=self.now())
         self._settle(environment, environment.answered(answer, self.now()), "supervisor")
 
-    def record(self, kind: str, message: str, actor: str, environment: Environment | None = None) -> None:
-        """A line of the history that is about no single process."""
+    def record(
+        self, kind: str, message: str, actor: str, environment: Environment | None = None, process: str | None = None
+    ) -> None:
+        """A line of the history that no process has made by itself."""
         path = None if environment is None else environment.path
-        event = StoredEvent(time.time(), path, None, kind, message, actor, {})
+        event = StoredEvent(time.time(), path, process, kind, message, actor, {})
         with self._database.transaction():
             self._database.add_events([event])
         self._publish([event])
@@ -258,9 +285,24 @@ class Engine:
             self._settle(environment, effects, "supervisor")
             for due in probes:
                 self.performer.probe(environment, due)
+            for over in environment.files.tick(now):
+                self._files_due(environment, over)
             if idle := environment.idle(now):
                 self._stop_idle(environment, idle, now)
             self._arm(environment)
+
+    def _files_due(self, environment: Environment, due: RestartDue | Suspended) -> None:
+        life = environment.lives.get(due.name)
+        if life is None or not life.wanted:
+            return
+        if isinstance(due, Suspended):
+            self.record("watch_suspended", due.reason, "supervisor", environment, due.name)
+            self._tell(environment)
+            return
+        failed = environment.supervisor.plan.blaming([due.name], environment.lives)
+        self.restart(environment, [due.name], "supervisor", {due.name: due.reason})
+        if failed:
+            self.start(environment, failed, "supervisor")
 
     def _stop_idle(self, environment: Environment, names: list[str], now: float) -> None:
         unused = format_duration(now - environment.last_activity)
