@@ -72,17 +72,32 @@ class Ignored:
         place = os.path.dirname(path)
         while _is_below(place, self._top):
             spec = self._spec(place)
-            verdict = None if spec is None else spec.check_file(os.path.relpath(path, place) + ending).include
+            verdict = _verdict(spec, os.path.relpath(path, place) + ending)
             if verdict is not None:
                 return verdict
             place = os.path.dirname(place)
         spec = self._spec(os.path.join(self._top, ".git", "info"), "exclude")
-        return bool(spec is not None and spec.check_file(os.path.relpath(path, self._top) + ending).include)
+        return bool(_verdict(spec, os.path.relpath(path, self._top) + ending))
 
     def _spec(self, directory: str, name: str = ".gitignore") -> GitIgnoreSpec | None:
         if directory not in self._specs:
             self._specs[directory] = _read(os.path.join(directory, name))
         return self._specs[directory]
+
+
+def _verdict(spec: GitIgnoreSpec | None, path: str) -> bool | None:
+    """What the last pattern says that means the path itself, a directory with a slash behind it; None: nothing.
+
+    What they say of the directories above it was asked before. GitIgnoreSpec would mix the two, and gives files another
+    rank than directories; gitignore(5) has one rule, that the last pattern counts.
+    """
+    for pattern in reversed(list(spec.patterns) if spec is not None else []):
+        found = pattern.match_file(path) if pattern.include is not None else None
+        if found is not None:
+            below = found.match.groupdict().get("ps_d")
+            if below is None or found.match.start("ps_d") == len(path) - 1:
+                return pattern.include
+    return None
 
 
 def _read(path: str) -> GitIgnoreSpec | None:
@@ -143,8 +158,8 @@ def look(project: str, globs: Collection[Globs], others: Collection[str]) -> Tre
 
 
 def _existing(project: str, root: str) -> Iterator[str]:
-    """Those above a root: by them it is seen that it comes, goes, or is replaced."""
-    place = _nearest(os.path.dirname(root))
+    """A root, or the nearest that there is, and those above it: they tell that it comes, goes, or is replaced."""
+    place = _nearest(root)
     yield place
     while place != project and _is_below(place, project):
         place = os.path.dirname(place)
