@@ -16,6 +16,18 @@ HEAD = '[project]\nname = "p"\n'
 AUTO = f"{HEAD}auto_reload = true\n"
 
 
+SLOW_TO_END = """
+import signal, socket, sys, time
+def end(*_):
+    time.sleep(1)
+    sys.exit()
+signal.signal(signal.SIGTERM, end)
+with socket.create_server(("127.0.0.1", int(sys.argv[1]))) as server:
+    while True:
+        server.accept()[0].close()
+"""
+
+
 def process(name: str, command: str = "exec sleep 1000", *keys: str) -> str:
     return "\n".join(["[[process]]", f'name = "{name}"', f'command = "{command}"', *keys, ""])
 
@@ -134,8 +146,9 @@ def test_a_failed_process_comes_back_with_what_needs_it(project: Project) -> Non
 def test_a_new_name_finds_the_old_ones_port_free(project: Project) -> None:
     """What is removed is gone before what is new is started."""
     (port,) = free_ports(1)
-    serve = "exec python3 -m http.server --bind 127.0.0.1 $PORT"
-    keys = (f"ports = [{port}]", f'health_check = "http://127.0.0.1:{port}/"')
+    (project.path / "serve.py").write_text(SLOW_TO_END)
+    serve = "exec python3 serve.py $PORT"
+    keys = (f"ports = [{port}]", f'health_check = "tcp://127.0.0.1:{port}"')
     project.write(HEAD + process("web", serve, *keys))
     project.run("activate")
     project.write(HEAD + process("site", serve, *keys))

@@ -121,7 +121,6 @@ class _Watch:
         self._spawn_task = spawn_task
         self._needs = _NOTHING
         """What is watched, or is about to be."""
-        self._globs: dict[str, Globs] = {}
         self._tree: Tree | None = None
         self._thread: _Thread | None = None
         self._is_stale = False
@@ -160,33 +159,23 @@ class _Watch:
 
     async def _set_up(self, needs: _Needs) -> None:
         before, self._needs, self._is_stale = self._needs, needs, False
-        self._globs = {name: Globs(needs.project.process(name).watch, self._path) for name in sorted(needs.processes)}
         if not needs:
             self._tree = None
             self.end()
             self._say("")
             return
-        others = [os.path.dirname(file) for file in self._project_files()]
-        known = self._tree
-        tree, notify, trouble, came = await asyncio.to_thread(
-            _prepare, self._path, list(self._globs.values()), others, known
-        )
-        thread = _Thread(notify, tree, asyncio.get_running_loop(), self._heard, self._replaced)
+        globs = {name: Globs(needs.project.process(name).watch, self._path) for name in sorted(needs.processes)}
+        files = [os.path.join(self._path, PROJECT_FILE), *needs.project.env_files] if needs.is_reloaded else []
+        known = self._tree if needs == before else None
+        scope, notify, trouble, untold = await asyncio.to_thread(_prepare, self._path, globs, files, known)
+        thread = _Thread(notify, scope, asyncio.get_running_loop(), self._heard)
         if self._thread is not None:
             self._thread.end()
-        self._thread, self._tree = thread, tree
+        self._thread, self._tree = thread, scope.tree
         self._say(trouble)
-        if known is not None and needs == before:  # what came with a directory, or went, nobody has told
-            gone = {path for path in known.directories if path not in tree.directories}
-            self._heard({(0, path) for path in came | gone})
-        elif needs.is_reloaded and not before.is_reloaded:
+        self._heard(untold)
+        if needs.is_reloaded and not before.is_reloaded:
             self._read_later()  # it may have been edited while nobody watched
-
-    def _project_files(self) -> list[str]:
-        """What the environment is read from; empty where that is not to be watched."""
-        if not self._needs.is_reloaded:
-            return []
-        return [os.path.join(self._path, PROJECT_FILE), *self._needs.project.env_files]
 
     def _say(self, trouble: str) -> None:
         environment = self._engine.environments.get(self._path)
@@ -196,26 +185,16 @@ class _Watch:
 
     # -------------------------------------------------------------------------------- what has changed
 
-    def _heard(self, changes: Collection[tuple[int, str]]) -> None:
-        environment, tree = self._engine.environments.get(self._path), self._tree
-        if environment is None or tree is None:
+    def _heard(self, news: _News) -> None:
+        environment = self._engine.environments.get(self._path)
+        if environment is None:
             return
-        from runcept.daemon.trees import is_noise
-
-        paths = {path for _, path in changes}
-        if not paths.isdisjoint(self._project_files()):
+        if news.is_of_project:
             self._read_later()
-        if any(_is_of_tree(kind, path, tree) for kind, path in changes):
-            self._replaced()
-        real = [path for path in paths if not is_noise(os.path.relpath(path, self._path))]
-        for name, globs in self._globs.items():
-            meant = [each for each in real if globs.match(each) and (each in globs.files or each not in tree.ignored)]
-            if meant:
-                self._engine.files_changed(environment, name, [os.path.relpath(each, self._path) for each in meant])
-
-    def _replaced(self) -> None:
-        """A directory has come, gone, or become another one; or git ignores something else."""
-        self._look_later(_AGAIN_SECONDS)
+        if news.is_of_tree:
+            self._look_later(_AGAIN_SECONDS)
+        for name, paths in news.files.items():
+            self._engine.files_changed(environment, name, paths)
 
     def _look_later(self, seconds: float) -> None:
         if self._looking is not None:
@@ -237,32 +216,73 @@ class _Watch:
             self._on_project_file(environment)
 
 
-def _is_of_tree(kind: int, path: str, tree: Tree) -> bool:
-    """Whether it is a directory that has come or gone, or says what git ignores."""
-    if os.path.basename(path) == ".gitignore":
-        return True
-    if kind == _ADDED:
-        return os.path.isdir(path) and not os.path.islink(path)
-    return kind == _DELETED and path in tree.directories
+class _News(NamedTuple):
+    """What changes mean."""
+
+    files: dict[str, list[str]]
+    """By process: those that it is to be restarted for, relative to the project."""
+    is_of_project: bool = False
+    """The project file, or an env file."""
+    is_of_tree: bool = False
+    """A directory has come, gone, or become another one; or git ignores something else."""
+
+
+class _Scope(NamedTuple):
+    """What is watched of one project, and what changes there mean. Used by one thread at a time."""
+
+    path: str
+    globs: Mapping[str, Globs]
+    """By process."""
+    project_files: frozenset[str]
+    tree: Tree
+
+    def news(self, changes: Collection[tuple[int, str]]) -> _News:
+        """What these mean; the loop would be held up by a burst of thousands."""
+        from runcept.daemon.trees import is_noise
+
+        paths = {path for _, path in changes}
+        real = [path for path in paths if not is_noise(os.path.relpath(path, self.path))]
+        return _News(
+            files={name: meant for name, globs in self.globs.items() if (meant := self._meant(globs, real))},
+            is_of_project=not paths.isdisjoint(self.project_files),
+            is_of_tree=any(self._is_of_tree(kind, path) for kind, path in changes),
+        )
+
+    def _meant(self, globs: Globs, paths: Collection[str]) -> list[str]:
+        ignored = self.tree.ignored
+        meant = [each for each in paths if globs.match(each) and (each in globs.files or each not in ignored)]
+        return [os.path.relpath(each, self.path) for each in meant]
+
+    def _is_of_tree(self, kind: int, path: str) -> bool:
+        if os.path.basename(path) == ".gitignore":
+            return True
+        if kind == _ADDED:
+            return os.path.isdir(path) and not os.path.islink(path)
+        return kind == _DELETED and path in self.tree.directories
 
 
 def _prepare(
-    path: str, globs: Collection[Globs], others: Collection[str], known: Tree | None
-) -> tuple[Tree, RustNotify, str, set[str]]:
-    """In a thread: find the directories, watch them, and say what of it does not work. The files in new ones as well.
+    path: str, globs: Mapping[str, Globs], files: Collection[str], known: Tree | None
+) -> tuple[_Scope, RustNotify, str, _News]:
+    """In a thread: find the directories, watch them, and say what of it does not work.
 
-    OSError; TooMany, in words.
+    Since a `known` tree, what came or went with a directory nobody has told: it is news. OSError; RuntimeError.
     """
     from runcept.daemon.trees import DIRECTORIES_MAX, TooMany, look
 
     try:
-        tree = look(path, globs, others)
+        tree = look(path, globs.values(), [os.path.dirname(file) for file in files])
     except TooMany:
         raise RuntimeError(
             f"they are in more than {DIRECTORIES_MAX} directories; name narrower ones in `watch`"
         ) from None
+    scope = _Scope(path, globs, frozenset(files), tree)
     notify, trouble = _notifier(list(tree.directories))
-    return tree, notify, trouble, set() if known is None else _files_in_new(known.directories, tree.directories)
+    if known is None:
+        return scope, notify, trouble, _News({})
+    gone = known.directories.keys() - tree.directories.keys()
+    came = _files_in_new(known.directories, tree.directories)
+    return scope, notify, trouble, scope.news({(0, each) for each in came | gone})._replace(is_of_tree=False)
 
 
 def _files_in_new(before: Mapping[str, object], after: Mapping[str, object]) -> set[str]:
@@ -301,49 +321,43 @@ def _notifier(directories: list[str]) -> tuple[RustNotify, str]:
 
 
 class _Thread:
-    """Waits for changes and passes them to the event loop."""
+    """Waits for changes and tells the event loop what they mean."""
 
     def __init__(
-        self,
-        notify: RustNotify,
-        tree: Tree,
-        loop: asyncio.AbstractEventLoop,
-        heard: Callable[[Collection[tuple[int, str]]], None],
-        replaced: Callable[[], None],
+        self, notify: RustNotify, scope: _Scope, loop: asyncio.AbstractEventLoop, heard: Callable[[_News], None]
     ) -> None:
         self._notify = notify
-        self._tree = tree
+        self._scope = scope
         self._loop = loop
         self._heard = heard
-        self._replaced = replaced
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="files", daemon=True)
         self._thread.start()
 
     def end(self) -> None:
-        """Soon; nothing more is passed on."""
+        """Soon; nothing more is told."""
         self._ended.set()
 
     def _run(self) -> None:
         while not self._ended.is_set():
             changes = self._notify.watch(_STEP_MS, _STEP_MS, _LOOK_MS, self._ended)
+            news = _News({})
             if isinstance(changes, set):
-                self._pass_on(self._heard, changes)
+                news = self._scope.news(changes)
             elif changes == "timeout" and any(_identity(path) != known for path, known in self._roots()):
-                self._pass_on(self._replaced)
+                news = _News({}, is_of_tree=True)
+            if any(news) and not self._ended.is_set():
+                self._loop.call_soon_threadsafe(self._tell, news)
         self._notify.close()
+
+    def _tell(self, news: _News) -> None:
+        if not self._ended.is_set():
+            self._heard(news)
 
     def _roots(self) -> list[tuple[str, object]]:
         """Of the directories, those whose parent is not among them: what becomes of the others, that one tells."""
-        directories = self._tree.directories
+        directories = self._scope.tree.directories
         return [(path, known) for path, known in directories.items() if os.path.dirname(path) not in directories]
-
-    def _pass_on(self, call: Callable[..., None], *arguments: object) -> None:
-        def unless_ended() -> None:
-            if not self._ended.is_set():
-                call(*arguments)
-
-        self._loop.call_soon_threadsafe(unless_ended)
 
 
 def _identity(path: str) -> object:

@@ -277,8 +277,8 @@ class Inquiries:
         return known
 
     def _look_again(self, environment: Environment) -> None:
-        """A project file that could not be taken over may be right again, though nobody has reloaded it."""
-        if environment.reload_error is not None:
+        """A project file that could not be taken over may be right again, where nobody else reads it again."""
+        if environment.reload_error is not None and not environment.project.auto_reload:
             with suppress(RunceptError):
                 load_project(os.path.join(environment.path, PROJECT_FILE), load_settings(self._home))
                 environment.reload_error = None
