@@ -103,6 +103,30 @@ def test_which_files_count(project: Project, sources: Path, name: str, counts: b
         assert restarts(project) == ["src/app.py changed"]
 
 
+def test_a_change_right_after_the_start_is_seen(project: Project, sources: Path) -> None:
+    """Although the directories are looked for while it starts; what was written before does not count."""
+    (sources / "before.py").write_text("1")
+    project.write(HEAD + process("web", "exec sleep 1000", 'watch = ["src/*.py"]'))
+    project.run("activate", "--no-wait")
+    (sources / "app.py").write_text("2")
+    wait_until(lambda: restarts(project), what="the restart")
+    assert restarts(project) == ["src/app.py changed"]
+
+
+@pytest.mark.usefixtures("sources")
+def test_what_was_written_before_it_started_is_no_reason_to_start_it_again(project: Project) -> None:
+    """What it needs makes a file that it watches, and ends: whether or not the watch stands already."""
+    keys = ('watch = ["src/*.py"]', 'depends_on = ["make"]')
+    make = process("make", "echo 1 > src/made.py; sleep 0.15", 'kind = "task"')
+    project.write(HEAD + make + process("web", "exec sleep 1000", *keys))
+    project.run("activate")
+    time.sleep(SETTLED_SECONDS)
+    assert restarts(project) == []
+    project.run("restart", "make", "web")
+    time.sleep(SETTLED_SECONDS)
+    assert restarts(project) == ["restart requested"]
+
+
 def test_whichever_way_a_file_changes(project: Project, sources: Path) -> None:
     """Replaced as editors do, removed, moved away, and in a directory that came later, or was replaced."""
     start(project, 'watch = ["src/**/*.py"]')
@@ -174,8 +198,8 @@ def test_a_task_is_done_again(project: Project, sources: Path) -> None:
 
 def test_a_process_that_writes_its_own_files_is_suspended(project: Project, sources: Path) -> None:
     """It is said in `status` and in the history, it runs on, and a restart by hand resumes the watch."""
-    start(project, 'watch = ["src"]', command="date +%N > src/own.txt; exec sleep 1000")
-    (sources / "app.py").write_text("the first change: before, it had written when nobody watched yet")
+    project.write(HEAD + process("web", "date +%N > src/own.txt; exec sleep 1000", 'watch = ["src"]'))
+    project.run("activate")
     notice = wait_until(lambda: web(project)["notice"], seconds=40, what="the notice")
     assert "not restarted for changed files any more: restarted 10 times within 30s" in notice
     assert "src/own.txt" in notice

@@ -20,7 +20,7 @@ def test_a_burst_is_one_restart() -> None:
     watch.changed("web", ["c.py", "a.py"], 10.15)
     assert watch.next_deadline() == 10.15 + QUIET_SECONDS
     assert watch.tick(10.3) == []
-    assert watch.tick(10.4) == [RestartDue("web", "a.py changed, and 2 more files")]
+    assert watch.tick(10.4) == [RestartDue("web", "a.py changed, and 2 more files", 10.15)]
     assert watch.tick(99.0) == []
     assert watch.next_deadline() is None
 
@@ -30,7 +30,7 @@ def test_reasons_count_right() -> None:
     watch = FileWatch()
     watch.changed("web", ["a"], 0)
     watch.changed("db", ["a", "b"], 0)
-    assert watch.tick(1) == [RestartDue("web", "a changed"), RestartDue("db", "a changed, and 1 more file")]
+    assert watch.tick(1) == [RestartDue("web", "a changed", 0), RestartDue("db", "a changed, and 1 more file", 0)]
 
 
 def test_a_burst_that_does_not_end_is_ended() -> None:

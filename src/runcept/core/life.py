@@ -57,7 +57,7 @@ class Life(msgspec.Struct, kw_only=True):
     started_at: float | None = None
     """Wall clock, like ended_at."""
     started: float = 0.0
-    """Monotonic."""
+    """Monotonic; while it has no pid yet, when the start was allowed."""
     ended_at: float | None = None
 
     @property

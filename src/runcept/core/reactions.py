@@ -144,8 +144,9 @@ def restart(life: Life, event: ev.RestartRequested, context: Context) -> Effects
 
 def spawn(life: Life, event: ev.StartAllowed, context: Context) -> Effects:
     """Everything it needs is there: begin a new run."""
-    del event, context
+    del event
     life.run += 1
+    life.started = context.now
     life.pid, life.exit_code, life.exit_signal, life.exit_reason = None, None, None, ""
     life.started_at, life.ended_at, life.health, life.ports = None, None, Health.NONE, ()
     life.ready = life.restarting = life.kill = life.asked = False

@@ -16,7 +16,7 @@ from typing import Protocol
 from runcept.core.effects import Effect, Record, Spawn
 from runcept.core.events import Event
 from runcept.core.life import Life
-from runcept.core.model import Project
+from runcept.core.model import Project, State
 from runcept.daemon.environment import USUAL_UMASK, Environment
 from runcept.database.queries import Database, StoredEnvironment, StoredEvent
 from runcept.errors import EnvironmentActive, EnvironmentAmbiguous, EnvironmentNotFound
@@ -170,11 +170,11 @@ class Engine:
         if actor != "supervisor":  # a person has looked after it: its files count again
             environment.files.resume(names)
 
-    def files_changed(self, environment: Environment, name: str, paths: Iterable[str]) -> None:
+    def files_changed(self, environment: Environment, name: str, paths: Iterable[str], seconds_ago: float) -> None:
         """Files that a process is to be restarted for have changed."""
         life = environment.lives.get(name)
         if life is not None and life.wanted:
-            environment.files.changed(name, paths, self.now())
+            environment.files.changed(name, paths, self.now() - seconds_ago)
             self._arm(environment)
 
     def tell(self, environment: Environment) -> None:
@@ -298,6 +298,8 @@ class Engine:
         if isinstance(due, Suspended):
             self.record("watch_suspended", due.reason, "supervisor", environment, due.name)
             self._tell(environment)
+            return
+        if life.state in {State.STARTING, State.RUNNING} and life.started > due.at:
             return
         failed = environment.supervisor.plan.blaming([due.name], environment.lives)
         self.restart(environment, [due.name], "supervisor", {due.name: due.reason})

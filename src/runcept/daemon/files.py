@@ -13,7 +13,9 @@ import asyncio
 import logging
 import os
 import threading
-from collections.abc import Callable, Collection, Coroutine, Mapping
+import time
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runcept.core.globs import Globs
@@ -39,6 +41,8 @@ _QUIET_SECONDS = 0.2
 _AGAIN_SECONDS = 0.1
 """After a change in the tree: more directories come."""
 _RETRY_SECONDS = 30.0
+_TICK_SECONDS = 0.01
+"""The clock of file systems is that much behind."""
 _ADDED, _DELETED = 1, 3
 _NO_PROJECT = Project(path="", name="")
 
@@ -123,6 +127,8 @@ class _Watch:
         """What is watched, or is about to be."""
         self._tree: Tree | None = None
         self._thread: _Thread | None = None
+        self._since = 0.0
+        """When it was asked to watch for another process: before it does, files may have changed already."""
         self._is_stale = False
         self._is_busy = False
         self._reading: asyncio.TimerHandle | None = None
@@ -132,7 +138,11 @@ class _Watch:
         """Watch what is needed now."""
         environment = self._engine.environments.get(self._path)
         needs = _NOTHING if environment is None else _needs(self._engine, environment)
-        if (needs == self._needs and not self._is_stale) or self._is_busy:
+        if needs == self._needs and not self._is_stale:
+            return
+        if needs.processes - self._needs.processes and not self._since:
+            self._since = time.time()
+        if self._is_busy:
             return
         self._is_busy = True
         self._spawn_task(self._adjust(needs))
@@ -159,6 +169,7 @@ class _Watch:
 
     async def _set_up(self, needs: _Needs) -> None:
         before, self._needs, self._is_stale = self._needs, needs, False
+        since, self._since = self._since, 0.0
         if not needs:
             self._tree = None
             self.end()
@@ -174,6 +185,9 @@ class _Watch:
         self._thread, self._tree = thread, scope.tree
         self._say(trouble)
         self._heard(untold)
+        if new := needs.processes - before.processes:
+            early = await asyncio.to_thread(scope.changed_since, since)
+            self._heard(_News({name: meant for name, meant in early.files.items() if name in new}))
         if needs.is_reloaded and not before.is_reloaded:
             self._read_later()  # it may have been edited while nobody watched
 
@@ -193,8 +207,8 @@ class _Watch:
             self._read_later()
         if news.is_of_tree:
             self._look_later(_AGAIN_SECONDS)
-        for name, paths in news.files.items():
-            self._engine.files_changed(environment, name, paths)
+        for name, meant in news.files.items():
+            self._engine.files_changed(environment, name, meant.paths, max(0.0, time.time() - meant.at))
 
     def _look_later(self, seconds: float) -> None:
         if self._looking is not None:
@@ -216,11 +230,20 @@ class _Watch:
             self._on_project_file(environment)
 
 
+class _Meant(NamedTuple):
+    """Changed files that a process is to be restarted for."""
+
+    paths: list[str]
+    """Relative to the project."""
+    at: float
+    """When the last of them changed, in seconds since the epoch."""
+
+
 class _News(NamedTuple):
     """What changes mean."""
 
-    files: dict[str, list[str]]
-    """By process: those that it is to be restarted for, relative to the project."""
+    files: dict[str, _Meant]
+    """By process."""
     is_of_project: bool = False
     """The project file, or an env file."""
     is_of_tree: bool = False
@@ -236,22 +259,31 @@ class _Scope(NamedTuple):
     project_files: frozenset[str]
     tree: Tree
 
-    def news(self, changes: Collection[tuple[int, str]]) -> _News:
-        """What these mean; the loop would be held up by a burst of thousands."""
+    def news(self, changes: Collection[tuple[int, str]], *, untold: bool = False) -> _News:
+        """What these mean; the loop would be held up by a burst of thousands. `untold`: they came with a directory."""
         from runcept.daemon.trees import is_noise
 
         paths = {path for _, path in changes}
         real = [path for path in paths if not is_noise(os.path.relpath(path, self.path))]
+        meant = {name: self._meant(globs, real, untold=untold) for name, globs in self.globs.items()}
         return _News(
-            files={name: meant for name, globs in self.globs.items() if (meant := self._meant(globs, real))},
+            files={name: files for name, files in meant.items() if files is not None},
             is_of_project=not paths.isdisjoint(self.project_files),
             is_of_tree=any(self._is_of_tree(kind, path) for kind, path in changes),
         )
 
-    def _meant(self, globs: Globs, paths: Collection[str]) -> list[str]:
+    def changed_since(self, instant: float) -> _News:
+        """What has changed after the instant, in seconds since the epoch, as the files themselves tell."""
+        found = _files_in(self.tree.directories)
+        return self.news({(0, path) for path in found if _changed_at(path) > instant})
+
+    def _meant(self, globs: Globs, paths: Collection[str], *, untold: bool) -> _Meant | None:
         ignored = self.tree.ignored
         meant = [each for each in paths if globs.match(each) and (each in globs.files or each not in ignored)]
-        return [os.path.relpath(each, self.path) for each in meant]
+        if not meant:
+            return None
+        at = time.time() if untold else max(map(_changed_at, meant))
+        return _Meant([os.path.relpath(each, self.path) for each in meant], at)
 
     def _is_of_tree(self, kind: int, path: str) -> bool:
         if os.path.basename(path) == ".gitignore":
@@ -281,20 +313,29 @@ def _prepare(
     if known is None:
         return scope, notify, trouble, _News({})
     gone = known.directories.keys() - tree.directories.keys()
-    came = _files_in_new(known.directories, tree.directories)
-    return scope, notify, trouble, scope.news({(0, each) for each in came | gone})._replace(is_of_tree=False)
+    came = _files_in(each for each, now in tree.directories.items() if known.directories.get(each) != now)
+    return (
+        scope,
+        notify,
+        trouble,
+        scope.news({(0, each) for each in came | gone}, untold=True)._replace(is_of_tree=False),
+    )
 
 
-def _files_in_new(before: Mapping[str, object], after: Mapping[str, object]) -> set[str]:
+def _files_in(directories: Iterable[str]) -> set[str]:
     found: set[str] = set()
-    for directory, identity in after.items():
-        if before.get(directory) != identity:
-            try:
-                with os.scandir(directory) as entries:
-                    found.update(entry.path for entry in entries if not entry.is_dir(follow_symlinks=False))
-            except OSError:  # gone again
-                continue
+    for directory in directories:
+        with suppress(OSError), os.scandir(directory) as entries:  # it may be gone again
+            found.update(entry.path for entry in entries if not entry.is_dir(follow_symlinks=False))
     return found
+
+
+def _changed_at(path: str) -> float:
+    """When a file was written to or put in its place, inode(7): its ctime, which nobody can set; now, if it is gone."""
+    try:
+        return os.lstat(path).st_ctime + _TICK_SECONDS
+    except OSError:
+        return time.time()
 
 
 def _notifier(directories: list[str]) -> tuple[RustNotify, str]:

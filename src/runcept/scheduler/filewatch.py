@@ -30,6 +30,8 @@ class RestartDue(msgspec.Struct, frozen=True):
 
     name: str
     reason: str
+    at: float
+    """When the last file changed: a run that has begun since has seen it."""
 
 
 class Suspended(msgspec.Struct, frozen=True):
@@ -102,7 +104,7 @@ class FileWatch:
         if self._endless[name] >= _ENDLESS_MAX:
             often = "they change all the time"
         elif len(recent) < RESTARTS_MAX:
-            return RestartDue(name, burst.reason())
+            return RestartDue(name, burst.reason(), burst.last)
         self.resume([name])
         self.suspended[name] = (
             f"not restarted for changed files any more: {often}, last because {burst.reason()}; "
