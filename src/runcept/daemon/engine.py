@@ -299,7 +299,8 @@ class Engine:
             self.record("watch_suspended", due.reason, "supervisor", environment, due.name)
             self._tell(environment)
             return
-        if life.state in {State.STARTING, State.RUNNING} and life.started > due.at:
+        began = life.started if life.started_at is None else self.now() - (time.time() - life.started_at)
+        if life.state in {State.STARTING, State.RUNNING} and began > due.at:
             return
         failed = environment.supervisor.plan.blaming([due.name], environment.lives)
         self.restart(environment, [due.name], "supervisor", {due.name: due.reason})
