@@ -16,11 +16,11 @@ from runcept.scheduler.filewatch import (
 def test_a_burst_is_one_restart() -> None:
     """Once nothing has changed for a while; the reason names the first file and counts the others."""
     watch = FileWatch()
-    watch.changed("web", ["b.py", "a.py"], 10.0)
-    watch.changed("web", ["c.py", "a.py"], 10.15)
+    watch.changed("web", ["b.py", "a.py"], 10.0, 9.9)
+    watch.changed("web", ["c.py", "a.py"], 10.15, 10.1)
     assert watch.next_deadline() == 10.15 + QUIET_SECONDS
     assert watch.tick(10.3) == []
-    assert watch.tick(10.4) == [RestartDue("web", "a.py changed, and 2 more files", 10.15)]
+    assert watch.tick(10.4) == [RestartDue("web", "a.py changed, and 2 more files", 10.1)]
     assert watch.tick(99.0) == []
     assert watch.next_deadline() is None
 
@@ -28,8 +28,8 @@ def test_a_burst_is_one_restart() -> None:
 def test_reasons_count_right() -> None:
     """One file, two files."""
     watch = FileWatch()
-    watch.changed("web", ["a"], 0)
-    watch.changed("db", ["a", "b"], 0)
+    watch.changed("web", ["a"], 0, 0)
+    watch.changed("db", ["a", "b"], 0, 0)
     assert watch.tick(1) == [RestartDue("web", "a changed", 0), RestartDue("db", "a changed, and 1 more file", 0)]
 
 
@@ -37,7 +37,7 @@ def test_a_burst_that_does_not_end_is_ended() -> None:
     """Else a big one would put off the restart for ever; three in a row are nobody's edits."""
     watch, now, verdicts = FileWatch(), 0.0, []
     while not watch.suspended and now < 100:
-        watch.changed("web", ["app.log"], now)
+        watch.changed("web", ["app.log"], now, now)
         verdicts += watch.tick(now)
         now += QUIET_SECONDS / 2
     assert [type(each) for each in verdicts] == [RestartDue, RestartDue, Suspended]
@@ -50,7 +50,7 @@ def flap(watch: FileWatch, name: str, times: int, seconds_between: float, begin:
     found: list[object] = []
     for number in range(times):
         now = begin + number * seconds_between
-        watch.changed(name, ["own.txt"], now)
+        watch.changed(name, ["own.txt"], now, now)
         found += watch.tick(now + QUIET_SECONDS)
     return found
 

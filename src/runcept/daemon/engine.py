@@ -174,7 +174,7 @@ class Engine:
         """Files that a process is to be restarted for have changed."""
         life = environment.lives.get(name)
         if life is not None and life.wanted:
-            environment.files.changed(name, paths, self.now() - seconds_ago)
+            environment.files.changed(name, paths, self.now(), self.now() - seconds_ago)
             self._arm(environment)
 
     def tell(self, environment: Environment) -> None:

@@ -33,7 +33,9 @@ __all__ = ["Files"]
 
 _log = logging.getLogger(__name__)
 _STEP_MS = 50
-"""How often the thread looks whether something was told."""
+"""How often the thread looks whether something was told; so long after the last change it tells what it has."""
+_GATHER_MS = 2_000
+"""It gathers no longer than this: to find out what ten thousand changes mean takes half a second."""
 _LOOK_MS = 2_000
 """How often it looks whether a directory was replaced, which nobody tells; and at everything, where it has to poll."""
 _QUIET_SECONDS = 0.2
@@ -381,7 +383,7 @@ class _Thread:
 
     def _run(self) -> None:
         while not self._ended.is_set():
-            changes = self._notify.watch(_STEP_MS, _STEP_MS, _LOOK_MS, self._ended)
+            changes = self._notify.watch(_GATHER_MS, _STEP_MS, _LOOK_MS, self._ended)
             news = _News({})
             if isinstance(changes, set):
                 news = self._scope.news(changes)

@@ -154,7 +154,9 @@ def environment_text(view: EnvironmentView) -> str:
     head = f"{view.name} ({view.path}) is {view.state}; {len(processes)} processes."
     if view.idle_stop_at:
         head += f" Without activity it is stopped at {view.idle_stop_at}."
-    return "\n".join([head, _sentences(ordered), *(view.warnings or [])]).rstrip()
+    edit = view.reload_error
+    stale = [f"The project file was changed and is not in force: {edit.message}"] if edit is not None else []
+    return "\n".join([head, _sentences(ordered), *(view.warnings or []), *stale]).rstrip()
 
 
 # ---------------------------------------------------------------------------------------------------- lines

@@ -44,6 +44,8 @@ class Suspended(msgspec.Struct, frozen=True):
 class _Burst(msgspec.Struct):
     began: float
     last: float
+    """When it was heard of last."""
+    changed_at: float
     paths: dict[str, None] = {}
 
     @property
@@ -71,12 +73,12 @@ class FileWatch:
         self._restarts: dict[str, list[float]] = {}
         self._endless: dict[str, int] = {}
 
-    def changed(self, name: str, paths: Iterable[str], now: float) -> None:
-        """Files of a process have changed; paths as a person is to read them."""
+    def changed(self, name: str, paths: Iterable[str], now: float, changed_at: float) -> None:
+        """It is heard that files of a process have changed, then or earlier; paths as a person is to read them."""
         if name in self.suspended:
             return
-        burst = self._bursts.setdefault(name, _Burst(now, now))
-        burst.last = now
+        burst = self._bursts.setdefault(name, _Burst(now, now, changed_at))
+        burst.last, burst.changed_at = now, max(burst.changed_at, changed_at)
         burst.paths |= dict.fromkeys(sorted(paths))
 
     def resume(self, names: Iterable[str]) -> None:
@@ -104,7 +106,7 @@ class FileWatch:
         if self._endless[name] >= _ENDLESS_MAX:
             often = "they change all the time"
         elif len(recent) < RESTARTS_MAX:
-            return RestartDue(name, burst.reason(), burst.last)
+            return RestartDue(name, burst.reason(), burst.changed_at)
         self.resume([name])
         self.suspended[name] = (
             f"not restarted for changed files any more: {often}, last because {burst.reason()}; "
