@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAPERS = [path for place in ("*.md", "docs/*.md", "examples/*/README.md") for path in sorted(ROOT.glob(place))]
 PICTURES = sorted((ROOT / "docs" / "pictures").glob("*.svg"))
 STEPS = walk()
-NOT_YET = {"reload"}
+NOT_YET: set[str] = set()
 LINK = re.compile(r"!?\[[^]]*\]\(([^)\s]+)\)")
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from runcept.api.messages import Explanation
 from runcept.core.explain import Cause, Limiter, RunBefore
-from runcept.core.views import EnvironmentView, Health, ProcessView, State
+from runcept.core.views import EnvironmentView, Health, ProcessView, ReloadError, State
 from runcept.errors import PortTaken, RemoteError
 from runcept.logs.digest import ErrorItem
 from runcept.logs.record import Line
@@ -234,6 +234,15 @@ def test_the_troubled_of_a_project_come_first() -> None:
     head, *rest = answers.environment_text(told).splitlines()
     assert head == "shop (/p) is active; 3 processes."
     assert [each.split()[0] for each in rest] == ["b", "c", "a", "state"]
+
+
+def test_a_project_file_that_is_not_in_force_is_told() -> None:
+    """Else an assistant would wonder why its edit does nothing."""
+    error = ReloadError(
+        "/p/.runcept.toml:3:1: unknown key", "Did you mean x?", "config-invalid", "2026-11-22T08:00:00Z"
+    )
+    told = EnvironmentView("/p", "shop", state="active", processes=[view(pid=1)], reload_error=error)
+    assert answers.environment_text(told).endswith("is not in force: /p/.runcept.toml:3:1: unknown key")
 
 
 def test_a_wait_is_told() -> None:

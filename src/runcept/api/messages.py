@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from runcept.core.changes import Changes
 from runcept.core.explain import Cause
 from runcept.core.views import EnvironmentView, ProcessView
 
@@ -35,6 +36,8 @@ __all__ = [
     "Outcome",
     "ProcessList",
     "Processes",
+    "Reload",
+    "Reloaded",
     "Restart",
     "Start",
     "Status",
@@ -90,6 +93,13 @@ class Activate(Waiting, frozen=True, kw_only=True):
 
     names: Names = []
     """Empty: all that have autostart."""
+
+
+class Reload(Waiting, frozen=True, kw_only=True):
+    """Take over the project file as it is now; only new, removed and changed processes are touched."""
+
+    dry_run: bool = False
+    """Say what would happen, and do nothing."""
 
 
 class Start(Waiting, frozen=True, kw_only=True):
@@ -285,6 +295,14 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     ok: bool
     timed_out: bool = False
     """The time was up before every process had settled."""
+
+
+class Reloaded(Outcome, frozen=True, kw_only=True):
+    """What came of a new project file; `processes` are all that it has."""
+
+    changes: Changes
+    dry_run: bool = False
+    """Nothing was done."""
 
 
 class Waited(msgspec.Struct, frozen=True, kw_only=True):

@@ -32,6 +32,7 @@ class Operation(msgspec.Struct, frozen=True):
 _ROWS = (
     Operation("activate", m.Activate, m.Outcome, "Start an environment and wait until it is ready."),
     Operation("deactivate", m.Deactivate, m.Outcome, "Stop everything in an environment.", destructive=True),
+    Operation("reload", m.Reload, m.Reloaded, "Take over an edited project file.", destructive=True),
     Operation("start", m.Start, m.Outcome, "Start processes and what they depend on."),
     Operation("stop", m.Stop, m.Outcome, "Stop processes and what depends on them.", destructive=True),
     Operation("restart", m.Restart, m.Outcome, "Stop and start processes.", destructive=True, idempotent=False),

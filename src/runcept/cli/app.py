@@ -30,6 +30,7 @@ _ENTRIES = {
         f"{_COMMANDS}.environment", "activate", _ENVIRONMENT, "Start the project, wait until it is ready."
     ),
     "deactivate": Entry(f"{_COMMANDS}.environment", "deactivate", _ENVIRONMENT, "Stop everything in the project."),
+    "reload": Entry(f"{_COMMANDS}.reload", "reload", _ENVIRONMENT, "Take over an edited .runcept.toml."),
     "status": Entry(f"{_COMMANDS}.status", "status", _ENVIRONMENT, "How the project is, or one process in full."),
     "environments": Entry(f"{_COMMANDS}.environments", "environments", _ENVIRONMENT, "Known projects (also: envs)."),
     "start": Entry(f"{_COMMANDS}.processes", "start", _PROCESSES, "Start processes and what they depend on."),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from runcept.api.messages import KillAll, Outcome, Processes, Status, Waiting
 from runcept.cli.invocation import Invocation
@@ -17,7 +17,7 @@ from runcept.core.views import EnvironmentView, ProcessView, State
 from runcept.errors import Interrupted, TimedOut
 from runcept.units import format_duration, parse_instant
 
-__all__ = ["DOWN", "UP", "Direction", "perform"]
+__all__ = ["DOWN", "UP", "Direction", "ask", "conclude", "perform", "print_outcome"]
 
 _COLUMNS = (Column("NAME"), Column("STATE"), Column("TIME", 1, right=True))
 _TROUBLED = {State.FAILED, State.BACKOFF, State.STARTING}
@@ -59,18 +59,43 @@ def perform(invocation: Invocation, method: str, params: Waiting | KillAll, dire
 
     Errors: what the daemon answers with; Interrupted.
     """
-    asked_at = time.time()
     up_before = _up(invocation, params) if direction is DOWN and not invocation.options.json else set()
+    asked = ask(invocation, method, params, direction, title)
+    if invocation.options.json:
+        invocation.print_json(asked.outcome)
+    else:
+        concerned = [view for view in asked.outcome.processes if _is_concerned(view, direction, up_before)]
+        print_outcome(invocation, concerned, direction, asked)
+    return conclude(invocation, asked.outcome, params, direction)
+
+
+class Asked(NamedTuple):
+    """What the daemon has answered, what was seen meanwhile, and when it was asked."""
+
+    outcome: Any
+    progress: Progress
+    at: float
+
+
+def ask(invocation: Invocation, method: str, params: Waiting | KillAll, direction: Direction, title: str) -> Asked:
+    """Ask the daemon for `method` and show what happens. Errors: what it answers with; Interrupted."""
+    asked_at = time.time()
     try:
         with watching(invocation, title) as progress:
-            outcome: Outcome | Processes = invocation.call(method, params, progress.changed)
+            return Asked(invocation.call(method, params, progress.changed), progress, asked_at)
     except KeyboardInterrupt:
         raise Interrupted(direction.interrupted, hint=direction.hint) from None
-    if invocation.options.json:
-        invocation.print_json(outcome)
-    else:
-        concerned = [view for view in outcome.processes if _is_concerned(view, direction, up_before)]
-        _print(invocation, concerned, direction, progress, asked_at, ok=outcome.ok)
+
+
+def print_outcome(invocation: Invocation, concerned: Sequence[ProcessView], direction: Direction, asked: Asked) -> None:
+    """What has become of these processes."""
+    _print(invocation, concerned, direction, asked.progress, asked.at, ok=asked.outcome.ok)
+
+
+def conclude(
+    invocation: Invocation, outcome: Outcome | Processes, params: Waiting | KillAll, direction: Direction
+) -> int:
+    """The exit status: 0, 1 or 124, which is said."""
     if outcome.timed_out:
         late = TimedOut(direction.late, params.timeout, direction.goes_on)
         return late.exit_status if invocation.options.json else invocation.report(late)

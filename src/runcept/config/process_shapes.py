@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from runcept.config.problems import Place, Wrong
-from runcept.config.shapes import Shape, expected, integer, kind, list_of, read_filled, read_text, text
+from runcept.config.shapes import Shape, expected, integer, kind, list_of, path, read_filled, read_text, text
 from runcept.config.toml_source import WrittenFloat
+from runcept.core.globs import alternatives
 from runcept.errors import nearest
 
-__all__ = ["command", "environment", "ports", "signal_name"]
+__all__ = ["command", "environment", "ports", "signal_name", "watched"]
 
 
 def _read_environment(value: object, place: Place) -> dict[str, str]:
@@ -111,3 +112,27 @@ def _read_signal(value: object, place: Place) -> str:
 
 
 signal_name = Shape("signal", {"type": "string", "pattern": "^([sS][iI][gG])?[A-Za-z][A-Za-z0-9+-]*$"}, _read_signal)
+
+
+def _read_glob(value: object, place: Place) -> str:
+    given = read_filled(value, place)
+    if not given.removeprefix("!").strip():
+        raise Wrong("it excludes nothing", 'Write a glob behind the "!".')
+    try:
+        alternatives(given)
+    except ValueError as error:
+        raise Wrong(str(error)) from error
+    return given
+
+
+_globs = list_of(Shape("glob", path.schema, _read_glob), label="list of globs")
+
+
+def _read_watched(value: object, place: Place) -> tuple[str, ...]:
+    found: tuple[str, ...] = _globs.read(value, place)
+    if found and all(glob.startswith("!") for glob in found):
+        raise Wrong("it only excludes, and so watches nothing", 'Put what is to be watched before it, as "**".')
+    return found
+
+
+watched = Shape("list of globs", _globs.schema, _read_watched)

@@ -10,7 +10,7 @@ from typing import Any
 from runcept.config import shapes as s
 from runcept.config.health import check_url
 from runcept.config.problems import Place, Wrong
-from runcept.config.process_shapes import command, environment, ports, signal_name
+from runcept.config.process_shapes import command, environment, ports, signal_name, watched
 from runcept.config.shapes import Shape
 from runcept.config.tables import Key, Table, table_or, table_schema
 from runcept.core.model import Activity, Condition, Kind, Restart, Wake
@@ -276,9 +276,9 @@ _PROCESS_KEYS = (
     _inactivity("Stop it after this long without activity, beside the project's timeout.", note="none of its own"),
     Key(
         "watch",
-        s.list_of(s.path, label="list of globs"),
-        "Files, relative to the project file, whose change restarts it: `src/**/*.py`. What git ignores is left out, "
-        "and so is what matches a glob with `!` before it.",
+        watched,
+        "Files, relative to the project file, whose change restarts it: `src/**/*.py`, or a directory with all below. "
+        "What git ignores is left out, and so is what a glob with `!` before it means.",
         [],
         mistaken_for=("watch_files", "watches", "reload_on"),
     ),

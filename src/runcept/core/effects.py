@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["Effect", "Kill", "Record", "Release", "Signal", "Spawn", "Watch"]
+__all__ = ["Effect", "Kill", "Limit", "Record", "Release", "Signal", "Spawn", "Watch"]
 
 
 class Spawn(msgspec.Struct, frozen=True):
@@ -47,6 +47,13 @@ class Release(msgspec.Struct, frozen=True):
     """Why it is over, a sentence for the history."""
 
 
+class Limit(msgspec.Struct, frozen=True):
+    """The log of the run has other limits from now on."""
+
+    name: str
+    run: int
+
+
 class Record(msgspec.Struct, frozen=True):
     """A line of the history."""
 
@@ -59,4 +66,4 @@ class Record(msgspec.Struct, frozen=True):
     data: dict[str, Any] = {}
 
 
-Effect = Spawn | Signal | Kill | Watch | Release | Record
+Effect = Spawn | Signal | Kill | Watch | Release | Limit | Record

@@ -58,6 +58,8 @@ class RestartRequested(msgspec.Struct, frozen=True):
 
     name: str
     actor: str = SUPERVISOR
+    reason: str = ""
+    """What for, where it is more than that somebody wants it."""
 
 
 class StartAllowed(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from runcept.core.model import Health, State
+from runcept.core.model import Health, Process, State
 
 __all__ = ["SUPERVISOR", "Cause", "Ended", "Life"]
 
@@ -50,6 +50,8 @@ class Life(msgspec.Struct, kw_only=True):
     """Instants, monotonic, of what counts against the restart limit."""
     kill: bool = False
     """It gets no grace: SIGKILL is the signal that stops it."""
+    outdated: Process | None = None
+    """What this run was started as, where the project file has it otherwise by now and only a restart helps."""
     asked: bool = False
     """This run got its stop signal before it was known to have begun."""
     deadline: float | None = None
@@ -73,7 +75,7 @@ class Life(msgspec.Struct, kw_only=True):
     started_at: float | None = None
     """Wall clock, like ended_at."""
     started: float = 0.0
-    """Monotonic."""
+    """Monotonic; while it has no pid yet, when the start was allowed."""
     ended_at: float | None = None
 
     @property

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from graphlib import TopologicalSorter
 
-from runcept.core.model import Project
+from runcept.core.life import Life
+from runcept.core.model import Project, State
 from runcept.errors import ProcessNotFound
 
 __all__ = ["Plan"]
@@ -64,6 +65,16 @@ class Plan:
     def autostarted(self) -> list[str]:
         """What `activate` starts when no names are given, without dependencies."""
         return self.sort(process.name for process in self.project.processes if process.autostart)
+
+    def blaming(self, names: Iterable[str], lives: Mapping[str, Life]) -> list[str]:
+        """What is wanted and has failed because one of the names has, directly or by way of others; in order."""
+        chosen = set(names)
+        found: set[str] = set()
+        for name in self.order:
+            life = lives.get(name)
+            if life is not None and life.wanted and life.state is State.FAILED and life.blamed in chosen | found:
+                found.add(name)
+        return self.sort(found)
 
     def _closure(self, names: Iterable[str], edges: dict[str, frozenset[str]] | dict[str, set[str]]) -> list[str]:
         found: set[str] = set()

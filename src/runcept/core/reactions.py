@@ -110,6 +110,8 @@ def unwant(life: Life, event: ev.StopRequested, context: Context) -> Effects:
 def start_after(life: Life, event: ev.StartRequested | ev.RestartRequested, context: Context) -> Effects:
     """Stopping: whatever it is stopping for, it is to be started afterwards."""
     del context
+    if isinstance(event, ev.RestartRequested) and event.reason:
+        life.exit_reason = event.reason
     life.wanted, life.asleep, life.failures, life.restarts, life.actor = True, False, [], 0, event.actor
     life.stopping_for = "restart"
     return []
@@ -131,7 +133,8 @@ def rest(life: Life, event: ev.StopRequested, context: Context) -> Effects:
 
 def want_again(life: Life, event: ev.RestartRequested, context: Context) -> Effects:
     """Down: a restart is a start."""
-    return want(life, ev.StartRequested(event.name, rerun=True, actor=event.actor), context)
+    effects = want(life, ev.StartRequested(event.name, rerun=True, actor=event.actor), context)
+    return [*effects, _record(life, "restarting", event.reason)] if event.reason else effects
 
 
 def restart(life: Life, event: ev.RestartRequested, context: Context) -> Effects:
@@ -139,7 +142,7 @@ def restart(life: Life, event: ev.RestartRequested, context: Context) -> Effects
     del context
     life.wanted = life.restarting = True
     life.kill, life.asleep, life.actor = False, False, event.actor
-    life.stop_reason = "restart requested"
+    life.stop_reason = event.reason or "restart requested"
     life.failures, life.restarts = [], 0
     return []
 
@@ -149,14 +152,15 @@ def restart(life: Life, event: ev.RestartRequested, context: Context) -> Effects
 
 def spawn(life: Life, event: ev.StartAllowed, context: Context) -> Effects:
     """Everything it needs is there: begin a new run."""
-    del event, context
+    del event
     if life.ended_at is not None:
         life.before = Ended(life.run, life.exit_reason, life.ended_at)
     life.run += 1
+    life.started = context.now
     life.pid, life.exit_code, life.exit_signal, life.exit_reason = None, None, None, ""
     life.started_at, life.ended_at, life.health, life.ports = None, None, Health.NONE, ()
     life.ready = life.restarting = life.kill = life.asked = False
-    life.stopping_for = ""
+    life.stopping_for, life.outdated = "", None
     _enter(life, State.STARTING, "its command is being executed")
     return [_record(life, "starting", f"run {life.run}", run=life.run), Spawn(life.name, life.run)]
 

@@ -6,7 +6,8 @@ needs the process runs any more. It is called with events and the time, answers 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 
 from runcept.core import events as ev
 from runcept.core.effects import Effect
@@ -67,12 +68,20 @@ class Supervisor:
         wanted = {name for name in self.plan.with_dependents(chosen) if self.lives[name].wanted}
         return self.plan.sort(chosen | wanted)
 
-    def restart(self, names: Iterable[str], now: float, *, actor: str = SUPERVISOR) -> list[Effect]:
+    def restart(
+        self,
+        names: Iterable[str],
+        now: float,
+        reasons: Mapping[str, str] = MappingProxyType({}),
+        *,
+        actor: str = SUPERVISOR,
+    ) -> list[Effect]:
         """Somebody wants these down and up again, with their dependencies up; those in order of each other."""
         chosen = self.plan.sort(names)
         needed = [name for name in self.plan.with_dependencies(chosen) if name not in chosen]
         requests: list[ev.Event] = [ev.StartRequested(name, actor=actor) for name in needed]
-        return self._all([*requests, *(ev.RestartRequested(name, actor) for name in chosen)], now)
+        again = (ev.RestartRequested(name, actor, reasons.get(name, "")) for name in chosen)
+        return self._all([*requests, *again], now)
 
     # ---------------------------------------------------------------------------------- facts and time
 

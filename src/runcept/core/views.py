@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from runcept.core.check_port import resolved
@@ -15,6 +17,7 @@ __all__ = [
     "EnvironmentView",
     "Health",
     "ProcessView",
+    "ReloadError",
     "RunView",
     "State",
     "Usage",
@@ -106,6 +109,19 @@ class Counts(msgspec.Struct, frozen=True):
     total: int = 0
 
 
+class ReloadError(msgspec.Struct, frozen=True):
+    """An edited project file that could not be taken over: what was in force is so still."""
+
+    message: str
+    """The first problem with its place, FILE:LINE:COLUMN."""
+    hint: str
+    code: str
+    at: str
+    """When it was tried; an instant."""
+    problems: list[dict[str, Any]] = []
+    """All of them, as the error of an invalid file has them."""
+
+
 class EnvironmentView(msgspec.Struct, frozen=True, omit_defaults=False):
     """One environment. In `environments`, `processes` and `warnings` are left out."""
 
@@ -122,7 +138,9 @@ class EnvironmentView(msgspec.Struct, frozen=True, omit_defaults=False):
     idle_stop_at: str | None = None
     """When the last of it stops if none of it is used until then; null where something would go on."""
     warnings: list[str] | msgspec.UnsetType = msgspec.UNSET
-    """What a user should know of the daemon itself: that state is not kept, that a database was set aside."""
+    """What a user should know beside it: that state is not kept, that changes of files are not seen."""
+    reload_error: ReloadError | None = None
+    """Why the project file as it is now is not in force; null where it is, or nothing was tried."""
 
 
 def process_view(
@@ -188,6 +206,7 @@ def environment_view(
     activated_at: float | None,
     last_activity_at: float | None,
     idle_stop_at: float | None,
+    reload_error: ReloadError | None = None,
 ) -> EnvironmentView:
     """One environment with its processes; instants are seconds since the epoch."""
     return EnvironmentView(
@@ -201,4 +220,5 @@ def environment_view(
         last_activity_at=None if last_activity_at is None else instant(last_activity_at),
         inactivity_timeout_seconds=project.inactivity_timeout,
         idle_stop_at=None if idle_stop_at is None else instant(idle_stop_at),
+        reload_error=reload_error,
     )

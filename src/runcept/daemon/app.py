@@ -20,6 +20,8 @@ from runcept.config.settings import load_settings
 from runcept.core.life import SUPERVISOR
 from runcept.core.secrets import mask
 from runcept.daemon.engine import Engine
+from runcept.daemon.environment import Environment
+from runcept.daemon.files import Files
 from runcept.daemon.handlers import Handlers
 from runcept.daemon.hooks import Hooks
 from runcept.daemon.lookout import Lookout
@@ -84,6 +86,7 @@ class Daemon:
         self._lookout = Lookout(self._engine, self._performer)
         self._engine.on_idle = self._lookout.attend
         self._handlers = Handlers(home, self._engine, self._performer)
+        self._files = Files(self._engine, self._project_file_changed, self._spawn_task)
         self._listener: socket.socket
         self._server: asyncio.Task[None]
         self._recovered = asyncio.Event()
@@ -100,6 +103,7 @@ class Daemon:
         facts = {"version": runcept.__version__, "pid": os.getpid()}
         message = f"version {runcept.__version__}, pid {os.getpid()}"
         self._engine.record("daemon_started", message, SUPERVISOR, data=facts)
+        self._files.begin()
         _log.info("daemon %s started, pid %d", runcept.__version__, os.getpid())
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -110,6 +114,7 @@ class Daemon:
         self._spawn_task(Retention(self._engine, self._database).run())
         self._tasks.create_task(self._lookout.run())
         await self._handlers.stopping.wait()
+        self._files.end()
         if self._lock.is_in_place():  # else it is another daemon's
             with suppress(FileNotFoundError):
                 os.unlink(socket_path(self._home))
@@ -191,6 +196,9 @@ class Daemon:
         for entry in self._performer.link.runs:
             if self._performer.runs.get(entry.key) is None:
                 await recovery.guarded(entry.key, recovery.take_in(entry.key, entry))
+
+    def _project_file_changed(self, environment: Environment) -> None:
+        self._spawn_task(self._handlers.reloads.file_changed(environment))
 
     def _asked_to_end(self) -> None:
         """SIGTERM and SIGINT are `runcept daemon stop`."""

@@ -151,6 +151,10 @@ class Capture:
         """Put a record about the run's life between its lines."""
         self._put(lambda: self._note(key, note))
 
+    def limit(self, key: str, limits: LogLimits) -> None:
+        """The log of the run is rotated by these from now on."""
+        self._put(lambda: self._limit(key, limits))
+
     def more(self, key: str, size: int) -> None:
         """The keeper has written this much to the run's spool."""
         if not self._grown:
@@ -332,6 +336,11 @@ class Capture:
             self._behind[key] = tap
             if not tap.failing and self._write(key, tap):
                 self._loop.call_soon_threadsafe(self._advanced, {key: tap.offset})
+
+    def _limit(self, key: str, limits: LogLimits) -> None:
+        tap = self._taps.get(key)
+        if tap is not None and tap.writer is not None:
+            tap.writer.limit(limits)
 
     def _flush(self, key: str, run: int) -> str:
         tap = self._taps.get(key)

@@ -16,10 +16,11 @@ from typing import Any, Protocol
 from runcept.core.effects import Effect, Record, Release, Spawn
 from runcept.core.events import Event
 from runcept.core.life import Life
-from runcept.core.model import Activity, Project
+from runcept.core.model import Activity, Project, State
 from runcept.daemon.environment import USUAL_UMASK, Environment
 from runcept.database.queries import Database, StoredEnvironment, StoredEvent
 from runcept.errors import EnvironmentActive, EnvironmentAmbiguous, EnvironmentNotFound
+from runcept.scheduler.filewatch import RestartDue, Suspended
 from runcept.scheduler.health import ProbeDue
 from runcept.scheduler.inactivity import Inactivity
 
@@ -86,17 +87,21 @@ class Engine:
         home goes on counting there.
         """
         environment = self.environments.get(project.path)
-        is_news = environment is None or environment.project != project
+        is_news = environment is None or environment.project != project or environment.reload_error is not None
+        effects: list[Effect] = []
         if environment is None:
             lives = [Life(name=process.name, run=last_run(process.name)) for process in project.processes]
             environment = Environment(project, lives, random.random)
             environment.inactivity = Inactivity(self.now())
             self.environments[project.path] = environment
         else:
-            environment.adopt_project(project, last_run)
+            effects = environment.adopt_project(project, last_run, self.now())
         with self._database.transaction():
             self._save(environment)
             self._database.save_lives(environment.path, environment.lives.values())
+        for effect in effects:
+            self.performer.perform(environment, effect)
+        self._arm(environment)
         if is_news:
             self._tell(environment)
         return environment
@@ -175,6 +180,7 @@ class Engine:
     def start(self, environment: Environment, names: Iterable[str], actor: str, *, rerun: bool = False) -> None:
         """Somebody wants these to run."""
         names = list(names)
+        self._resume_watch(environment, names, actor)
         idle = [n for n in environment.supervisor.plan.with_dependencies(names) if not environment.lives[n].wanted]
         self._begin_use(environment, idle, actor)
         self._settle(environment, environment.supervisor.start(names, self.now(), rerun=rerun, actor=actor))
@@ -193,11 +199,30 @@ class Engine:
         effects = environment.supervisor.stop(names, reason, self.now(), kill=kill, actor=actor, idle=idle)
         self._settle(environment, effects)
 
-    def restart(self, environment: Environment, names: Iterable[str], actor: str) -> None:
-        """Somebody wants these down and up again."""
+    def restart(
+        self, environment: Environment, names: Iterable[str], actor: str, reasons: Mapping[str, str] | None = None
+    ) -> None:
+        """Somebody wants these down and up again, or it is necessary for some `reasons`, by name."""
         names = list(names)
+        self._resume_watch(environment, names, actor)
         self._begin_use(environment, names, actor)
-        self._settle(environment, environment.supervisor.restart(names, self.now(), actor=actor))
+        self._settle(environment, environment.supervisor.restart(names, self.now(), reasons or {}, actor=actor))
+
+    @staticmethod
+    def _resume_watch(environment: Environment, names: Iterable[str], actor: str) -> None:
+        if actor != "supervisor":  # a person has looked after it: its files count again
+            environment.files.resume(names)
+
+    def files_changed(self, environment: Environment, name: str, paths: Iterable[str], seconds_ago: float) -> None:
+        """Files that a process is to be restarted for have changed."""
+        life = environment.lives.get(name)
+        if life is not None and life.wanted:
+            environment.files.changed(name, paths, self.now(), self.now() - seconds_ago)
+            self._arm(environment)
+
+    def tell(self, environment: Environment) -> None:
+        """Something else about it has changed than its processes."""
+        self._tell(environment)
 
     def resume(self, environment: Environment) -> None:
         """Go on where an earlier daemon was."""
@@ -313,9 +338,27 @@ class Engine:
             self._settle(environment, effects)
             for due in probes:
                 self.performer.probe(environment, due)
+            for over in environment.files.tick(now):
+                self._files_due(environment, over)
             if any(environment.idle(now)):
                 self.on_idle(environment)
             self._arm(environment)
+
+    def _files_due(self, environment: Environment, due: RestartDue | Suspended) -> None:
+        life = environment.lives.get(due.name)
+        if life is None or not life.wanted:
+            return
+        if isinstance(due, Suspended):
+            self.record("watch_suspended", due.reason, "supervisor", environment, process=due.name)
+            self._tell(environment)
+            return
+        began = life.started if life.started_at is None else self.now() - (time.time() - life.started_at)
+        if life.state in {State.STARTING, State.RUNNING} and began > due.at:
+            return
+        failed = environment.supervisor.plan.blaming([due.name], environment.lives)
+        self.restart(environment, [due.name], "supervisor", {due.name: due.reason})
+        if failed:
+            self.start(environment, failed, "supervisor")
 
     # ----------------------------------------------------------------------------------------- waiting
 

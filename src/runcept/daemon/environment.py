@@ -10,16 +10,19 @@ from functools import cached_property
 
 import msgspec
 
+from runcept.core.changes import needs_restart, takes_over_check
 from runcept.core.check_port import resolved
 from runcept.core.check_standing import CheckStanding
-from runcept.core.effects import Effect
+from runcept.core.effects import Effect, Limit
 from runcept.core.events import Event, Exited, HealthChanged, Spawned
 from runcept.core.life import Life
-from runcept.core.model import Activity, Project, State
+from runcept.core.model import Activity, Health, Kind, Process, Project, State
 from runcept.core.printable import printable
 from runcept.core.secrets import mask, secret_values
 from runcept.core.supervisor import Supervisor
+from runcept.core.views import ReloadError
 from runcept.paths import log_path
+from runcept.scheduler.filewatch import FileWatch
 from runcept.scheduler.health import HealthSchedule, ProbeDue
 from runcept.scheduler.inactivity import Ending, Inactivity, Need, needs
 
@@ -37,10 +40,17 @@ class Environment:
     def __init__(self, project: Project, lives: list[Life], jitter: Callable[[], float]) -> None:
         self.supervisor = Supervisor(project, lives, jitter)
         self.health = HealthSchedule()
+        self.files = FileWatch()
+        self.watch_trouble = ""
+        """Why changes of its files are not seen, or seen late."""
+        self.reload_error: ReloadError | None = None
+        """What is wrong with its project file, where an edit of it could not be taken over."""
         self.environ: dict[str, str] | None = None
         """Captured when it was last activated from a command line."""
         self.umask = USUAL_UMASK
         """Captured with it."""
+        self.leftovers: frozenset[str] = frozenset()
+        """Processes that are in its file no more, and are here until they have been stopped."""
         self.activated_at: float | None = None
         """Wall clock, like last_activity_at."""
         self.last_activity_at: float | None = None
@@ -62,6 +72,11 @@ class Environment:
     def logs(self) -> frozenset[str]:
         """The logs of its processes."""
         return frozenset(log_path(self.path, process.name) for process in self.project.processes)
+
+    @cached_property
+    def watching(self) -> tuple[str, ...]:
+        """Its processes that are restarted when files change."""
+        return tuple(process.name for process in self.project.processes if process.watch)
 
     @property
     def lives(self) -> dict[str, Life]:
@@ -93,24 +108,55 @@ class Environment:
         own = (process.env for process in self.project.processes if process.name == name)
         return secret_values(self.environ or {}, *own)  # an earlier daemon has started it, or nobody yet
 
-    def adopt_project(self, project: Project, last_run: Callable[[str], int]) -> None:
+    def adopt_project(self, project: Project, last_run: Callable[[str], int], now: float) -> list[Effect]:
         """Take over an edited file; `last_run` tells from which number a process goes on that is new in it.
 
-        What is up stays as it is until it is restarted; what is up and was removed from the file stays until it is
-        stopped, without dependencies of its own.
+        What is up goes on, as the file says wherever that takes no restart; what is up and was removed from the file
+        stays until it is stopped.
         """
+        self.reload_error = None
         names = {process.name for process in project.processes}
+        kept = [each for each in self.project.processes if each.name not in names and self.lives[each.name].is_up]
+        self.leftovers = frozenset(process.name for process in kept)
+        names |= self.leftovers
         kept = [
-            msgspec.structs.replace(process, depends_on=())
-            for process in self.project.processes
-            if process.name not in names and self.lives[process.name].is_up
+            msgspec.structs.replace(each, depends_on=tuple(need for need in each.depends_on if need.name in names))
+            for each in kept
         ]
         merged = msgspec.structs.replace(project, processes=(*project.processes, *kept))
-        if merged != self.project:
-            new = [Life(name=name, run=last_run(name)) for name in names - self.lives.keys()]
-            self.supervisor = Supervisor(merged, [*self.lives.values(), *new], self._jitter)
-            for made_of_project in ("logs", "has_timeouts"):
-                self.__dict__.pop(made_of_project, None)
+        if merged == self.project:
+            return []
+        before = {process.name: process for process in self.project.processes}
+        new = [Life(name=name, run=last_run(name)) for name in names - self.lives.keys()]
+        self.supervisor = Supervisor(merged, [*self.lives.values(), *new], self._jitter)
+        for about_the_project in ("logs", "has_timeouts", "watching"):
+            self.__dict__.pop(about_the_project, None)
+        effects: list[Effect] = []
+        for process in merged.processes:
+            life, base = self.lives[process.name], before.get(process.name)
+            if base is not None and base.watch != process.watch:
+                self.files.resume([process.name])
+            if base is not None and base != process and life.is_up:
+                effects += self._take_over(base, process, life, now)
+        return effects
+
+    def _take_over(self, old: Process, new: Process, life: Life, now: float) -> list[Effect]:
+        """What of the new definition holds for the run that there is; what does not is remembered."""
+        base = life.outdated or old
+        life.outdated = base if needs_restart(base, new, life) else None
+        if old.health_check != new.health_check and takes_over_check(old.health_check, new.health_check, life):
+            self._check_otherwise(new, life, now)
+        return [Limit(life.name, life.run)] if old.log != new.log else []
+
+    def _check_otherwise(self, process: Process, life: Life, now: float) -> None:
+        self.health.end(life.name)
+        is_starting = life.state is State.STARTING and life.pid is not None
+        if life.state is State.RUNNING:
+            life.reason = ""
+        life.health = Health.NONE if process.health_check is None else Health.UNKNOWN
+        if is_starting and process.kind is Kind.SERVICE:
+            life.deadline = now if process.health_check is None else None  # without a check it is ready now
+        self.watch_health(life, now)
 
     # -------------------------------------------------------------------------------------------- events
 
@@ -196,6 +242,7 @@ class Environment:
             self.supervisor.next_deadline(),
             self.health.next_deadline(),
             self.inactivity.next_deadline(self.supervisor.plan, self.in_use()) if self.has_timeouts else None,
+            self.files.next_deadline(),
         )
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 

@@ -13,8 +13,9 @@ from runcept.core.model import State
 from runcept.daemon.engine import Engine
 from runcept.daemon.environment import Environment
 from runcept.daemon.history import History
-from runcept.daemon.inquiries import Inquiries, Notify, is_down
+from runcept.daemon.inquiries import Inquiries, Notify, is_down, is_good, is_settled
 from runcept.daemon.performer import SystemPerformer
+from runcept.daemon.reload import Reloads
 from runcept.errors import DaemonStopping, LogNotRemovable
 from runcept.paths import log_path, socket_path
 from runcept.process import usage as resources
@@ -25,19 +26,6 @@ _NO_LIMIT = 3600.0
 """Seconds that `daemon stop` waits for graces, which are limits of their own."""
 _KILL_SECONDS = 15.0
 """Seconds that `daemon stop --kill` waits for what it killed; what cannot be killed does not keep the daemon."""
-
-
-def _is_settled(environment: Environment, name: str) -> bool:
-    """It has become what a start can make of it."""
-    life = environment.lives[name]
-    return life.state in {State.RUNNING, State.EXITED, State.FAILED} or (
-        life.state is State.STOPPED and not life.wanted
-    )
-
-
-def _is_good(environment: Environment, name: str) -> bool:
-    """It has become what was asked for."""
-    return environment.lives[name].state in {State.RUNNING, State.EXITED}
 
 
 class Handlers:
@@ -54,6 +42,7 @@ class Handlers:
         self._inquiries = Inquiries(home, engine, performer)
         self._history = History(engine, self._inquiries)
         self._performer = performer
+        self.reloads = Reloads(home, engine, self._inquiries)
         self._started = engine.now()
         self.stopping = asyncio.Event()
         """The daemon is to end, after the answer to `daemon_stop` was sent."""
@@ -62,6 +51,7 @@ class Handlers:
         self.methods: Mapping[str, Callable[[Any, Notify], Awaitable[Any]]] = {
             "activate": self.activate,
             "deactivate": self.deactivate,
+            "reload": self.reloads.reload,
             "start": self.start,
             "stop": self.stop,
             "restart": self.restart,
@@ -119,8 +109,8 @@ class Handlers:
             params,
             notify,
             begin=lambda: self._engine.restart(environment, names, params.actor),
-            done=lambda name: _is_settled(environment, name) and not environment.lives[name].restarting,
-            good=lambda name: _is_good(environment, name),
+            done=lambda name: is_settled(environment, name) and not environment.lives[name].restarting,
+            good=lambda name: is_good(environment, name),
         )
 
     async def _started_outcome(
@@ -133,8 +123,8 @@ class Handlers:
             params,
             notify,
             begin=lambda: self._engine.start(environment, names, params.actor, rerun=rerun),
-            done=lambda name: _is_settled(environment, name),
-            good=lambda name: _is_good(environment, name),
+            done=lambda name: is_settled(environment, name),
+            good=lambda name: is_good(environment, name),
         )
 
     async def stop(self, params: m.Stop, notify: Notify) -> m.Outcome:
@@ -265,6 +255,7 @@ class Handlers:
         """End, with the processes or without."""
         status = await self.daemon_status(m.NoParams(), notify)
         self._is_leaving = True
+        self.reloads.close()
         if params.processes:
             limit = _KILL_SECONDS if params.kill else _NO_LIMIT
             await self.kill_all(m.KillAll(timeout=limit, kill=params.kill, actor=params.actor), notify)

@@ -34,6 +34,7 @@ from runcept.errors import (
     ProcessNotFound,
     ProcessNotTakenOver,
     ProjectNotFound,
+    RunceptError,
     SeveralProcesses,
 )
 from runcept.logs.reader import read
@@ -41,7 +42,7 @@ from runcept.paths import PROJECT_FILE, log_path
 from runcept.process import usage as resources
 from runcept.units import instant
 
-__all__ = ["Inquiries", "Notify", "is_down", "last_run", "load_environment"]
+__all__ = ["Inquiries", "Notify", "is_down", "is_good", "is_settled", "last_run", "load_environment"]
 
 Notify = Callable[[str, list[ProcessView]], None]
 """Tell the asking client what changed: the path of an environment, and its processes that did."""
@@ -53,6 +54,19 @@ _DASHBOARDS = frozenset({"web", "tui"})
 def is_down(life: Life) -> bool:
     """Nothing lives of it, and nothing is about to."""
     return life.state in {State.STOPPED, State.EXITED, State.FAILED}
+
+
+def is_settled(environment: Environment, name: str) -> bool:
+    """It has become what a start can make of it."""
+    life = environment.lives[name]
+    return life.state in {State.RUNNING, State.EXITED, State.FAILED} or (
+        life.state is State.STOPPED and not life.wanted
+    )
+
+
+def is_good(environment: Environment, name: str) -> bool:
+    """It has become what was asked for."""
+    return environment.lives[name].state in {State.RUNNING, State.EXITED}
 
 
 _Reached = Literal["ready", "stopped", "exited"]
@@ -151,7 +165,8 @@ class Inquiries:
             processes = view.processes or []
             told = [msgspec.structs.replace(each, runs=self._runs(each, params.runs)) for each in processes]
             view = msgspec.structs.replace(view, processes=told)
-        return msgspec.structs.replace(view, warnings=self._engine.warnings())
+        trouble = [environment.watch_trouble] if environment.watch_trouble else []
+        return msgspec.structs.replace(view, warnings=[*self._engine.warnings(), *trouble])
 
     async def _tree(self, environment: Environment, view: ProcessView) -> list[Descendant]:
         """What lives of a process, each behind its parent, the main process first."""
@@ -368,6 +383,7 @@ class Inquiries:
         known = self._engine.environments.get(os.path.realpath(name) if name.startswith("/") else "")
         known = known or (self._engine.find(name) if not name.startswith("/") else None)
         if known is not None and known.is_active:
+            self._look_again(known)
             return known
         try:
             return self.current(known.path if known is not None else name)
@@ -378,6 +394,13 @@ class Inquiries:
             if known is None:
                 raise
         return known
+
+    def _look_again(self, environment: Environment) -> None:
+        """A project file that could not be taken over may be right again, where nobody else reads it again."""
+        if environment.reload_error is not None and not environment.project.auto_reload:
+            with suppress(RunceptError):
+                load_project(os.path.join(environment.path, PROJECT_FILE), load_settings(self._home))
+                environment.reload_error = None
 
     def views(self, environment: Environment, names: Iterable[str], usage: Mapping[int, Usage]) -> list[ProcessView]:
         """The named processes of an environment; `usage` by pid."""
@@ -393,12 +416,22 @@ class Inquiries:
                     life,
                     now=now,
                     log_path=log_path(environment.path, name),
-                    notice=self._performer.notice(environment, name, life.run),
+                    notice=self._notice(environment, life),
                     usage=usage.get(life.pid or 0, Usage()),
                     idle_stop_at=idle_stops.get(name),
                 )
             )
         return views
+
+    def _notice(self, environment: Environment, life: Life) -> str:
+        """What else is to be known of it, a sentence each."""
+        outdated = life.is_up and life.outdated is not None
+        said = (
+            self._performer.notice(environment, life.name, life.run),
+            environment.files.suspended.get(life.name, ""),
+            "it runs as an earlier project file had it; `runcept reload` restarts it" if outdated else "",
+        )
+        return "; ".join(filter(None, said))
 
     def _all_views(self) -> list[ProcessView]:
         environments = list(self._engine.environments.values())
@@ -413,6 +446,7 @@ class Inquiries:
             activated_at=environment.activated_at,
             last_activity_at=environment.last_activity_at,
             idle_stop_at=environment.idle_stop_at(self._engine.now(), time.time()),
+            reload_error=environment.reload_error,
         )
 
     def environment_list(self, environments: Iterable[Environment], *, processes: bool = False) -> m.EnvironmentList:

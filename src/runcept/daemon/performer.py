@@ -98,6 +98,8 @@ class SystemPerformer:
                 self._spawn_task(self._kill(run))
             case fx.Watch():
                 self._spawn_task(self._watch(run))
+            case fx.Limit():
+                self.capture.limit(run.key, _log_limits(run))
             case fx.Release():
                 self._spawn_task(self.release(run))
 

@@ -52,13 +52,17 @@ class Rotation:
     """When a log is rotated, and how. `needed`: the logs of the project's processes, which are not removed."""
 
     def __init__(self, path: str, limits: LogLimits, aside: Aside, needed: frozenset[str] = frozenset()) -> None:
-        self.max_size = limits.max_size
+        self.limit(limits)
         self._path = path
+        self._aside = aside
+        self._needed = needed | {path}
+
+    def limit(self, limits: LogLimits) -> None:
+        """Keep to these from now on."""
+        self.max_size = limits.max_size
         self._keep = limits.keep
         self._compress = limits.compress
         self._max_total = limits.max_total
-        self._aside = aside
-        self._needed = needed | {path}
 
     def is_due(self, size: int, more: int, *, in_parts: bool) -> bool:
         """Whether a file of `size` bytes is full, so that the next `more` belong into a new one.

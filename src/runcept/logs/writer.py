@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 
+from runcept.core.model import LogLimits
 from runcept.logs.commit import Commit, CommitFile
 from runcept.logs.encoder import Encoder
 from runcept.logs.record import LIFECYCLE_MARK, continued, instant_micros, instant_text, lifecycle, raw_ts
@@ -58,6 +59,11 @@ class _Unfinished:
         return self._pieces[0][0] if self._pieces else otherwise
 
 
+def _reach(rotation: Rotation) -> int:
+    """How much may be read at once, so that its records fit into one file."""
+    return max(1, min(_READ, (rotation.max_size - _FIRST_MAX) // _GROWTH))
+
+
 class LogWriter:
     """Moves the spool of one run into its process's log. The run's directory may appear after the writer.
 
@@ -72,7 +78,7 @@ class LogWriter:
         self._run = run
         self._rotation = rotation
         # No more is read at once than fits into one file whatever it is: records of one step are never parted.
-        self._read = _READ if rotation is None else max(1, min(_READ, (rotation.max_size - _FIRST_MAX) // _GROWTH))
+        self._read = _READ if rotation is None else _reach(rotation)
         self._spool = Spool(run_directory)
         self._commits = CommitFile(run_directory)
         self._watches: list[Watch] = []
@@ -131,6 +137,12 @@ class LogWriter:
         """`flush`, and remember that the run has no more bytes."""
         self.flush()
         self._commit(self._committed.size, finished=True)
+
+    def limit(self, limits: LogLimits) -> None:
+        """Rotate by these from now on."""
+        if self._rotation is not None:
+            self._rotation.limit(limits)
+            self._read = _reach(self._rotation)
 
     def watch(self, pattern: str, callback: Callable[[str], None]) -> None:
         """Call `callback` once, with the first line pumped from now on in which `pattern` is found (see Watch).

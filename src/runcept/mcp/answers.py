@@ -160,7 +160,9 @@ def environment_text(view: EnvironmentView) -> str:
     for each in processes:
         if each.idle_stop_at and each.idle_stop_at != view.idle_stop_at:
             head += f" Unused, {each.name} is stopped at {each.idle_stop_at}."
-    return "\n".join([head, _sentences(ordered), *(view.warnings or [])]).rstrip()
+    edit = view.reload_error
+    stale = [f"The project file was changed and is not in force: {edit.message}"] if edit is not None else []
+    return "\n".join([head, _sentences(ordered), *(view.warnings or []), *stale]).rstrip()
 
 
 # ---------------------------------------------------------------------------------------------------- lines

@@ -7,13 +7,15 @@ from collections.abc import Sequence
 
 from runcept.api.messages import EnvironmentList, Environments, Processes, ProcessList, Status
 from runcept.cli.framework import command
-from runcept.cli.invocation import Invocation
+from runcept.cli.invocation import Invocation, paint
 from runcept.cli.layout import Cell, print_cells
 from runcept.cli.parameters import path_and_names_argument
-from runcept.cli.present import environment_line, process_table, short_path
+from runcept.cli.present import environment_line, near_path, process_table, short_path
 from runcept.cli.target import current, of_arguments
-from runcept.core.views import EnvironmentView, ProcessView
+from runcept.core.printable import printable
+from runcept.core.views import EnvironmentView, ProcessView, ReloadError
 from runcept.errors import ProcessNotFound, UsageError
+from runcept.paths import PROJECT_FILE
 
 __all__ = ["list_processes", "ps", "status"]
 
@@ -42,6 +44,8 @@ def status(invocation: Invocation, names: Sequence[str]) -> None:
         _all(invocation, view)
     if not invocation.options.json:
         invocation.warn(view.warnings or [])
+        if view.reload_error is not None:
+            _warn_of_file(invocation, view.reload_error)
 
 
 @command("list")
@@ -109,6 +113,17 @@ def _print_idle(invocation: Invocation, view: EnvironmentView) -> None:
 
     for line in idle_lines(view, time.time()):
         print_cells(invocation, [Cell(line, "dim")])
+
+
+def _warn_of_file(invocation: Invocation, error: ReloadError) -> None:
+    """The project file as it is now is not what runs."""
+    place, home = invocation.surroundings.cwd, invocation.surroundings.environ.get("HOME")
+    path, rest = error.message.partition(PROJECT_FILE)[0], error.message.partition(PROJECT_FILE)[2]
+    near = near_path(path + PROJECT_FILE, place, home) if path.startswith("/") and rest else path
+    invocation.warn([f"the file was changed and is not in force: {near}{rest or error.message.removeprefix(path)}"])
+    if error.hint:
+        hint = paint("hint:", "cyan" if invocation.error_color else "")
+        invocation.tell(f"  {hint} {printable(error.hint, color=False)}")
 
 
 def _print_processes(invocation: Invocation, processes: Sequence[ProcessView]) -> None:
