@@ -92,7 +92,7 @@ def test_fifty_first_connections_are_all_served(project: Project) -> None:
     project.run("activate")
     asleep = sleeps(project)
     assert asleep["reason"] == f"stopped after 1s without activity; a connection to port {port} starts it"
-    assert states(project)["db"]["state"] == "stopped"
+    wait_until(lambda: states(project)["db"]["state"] == "stopped", what="its dependency is down after it")
     with ThreadPoolExecutor(50) as clients:
         answers = list(clients.map(lambda _: get(port), range(50)))
     assert answers == [(200, "awake")] * 50
@@ -104,7 +104,8 @@ def test_fifty_first_connections_are_all_served(project: Project) -> None:
 def test_at_no_instant_is_anybody_refused(project: Project) -> None:
     """Clients that come all the time, while it falls asleep, sleeps and is woken, never find the port closed."""
     (port,) = free_ports(1)
-    project.write(f'[project]\nname = "p"\n{server(project, port)}')
+    not_used_by_them = 'activity = ["requests"]'
+    project.write(f'[project]\nname = "p"\n{server(project, port, extra=not_used_by_them)}')
     project.run("activate")
     wait_until(lambda: is_open(port), what="it has bound its port")
     refused: list[OSError] = []

@@ -65,7 +65,8 @@ class Stage:
 
     def fail(self, process: str = "web", reason: str = "boom") -> None:
         """Have a process fail, as far as hooks know."""
-        self.engine.record("failed", reason, "supervisor", self._environment, process, {"exit_code": 1})
+        data = {"exit_code": 1}
+        self.engine.record("failed", reason, "supervisor", self._environment, process=process, data=data)
 
     def forsake(self) -> None:
         """Nobody looks after what runs any more."""

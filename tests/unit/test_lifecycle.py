@@ -475,7 +475,7 @@ def test_what_nobody_used_is_asleep_and_says_what_wakes_it() -> None:
     """A stop for inactivity leaves it asleep; the reason names its port where it has `wake`."""
     story = asleep(process("db"), process("web", "db", ports=(8000,), wake=Wake.CONNECT))
     assert [life.asleep for life in story.supervisor.lives.values()] == [True, True]
-    assert story.reason("db") == "stopped after 30m without activity"
+    assert story.reason("db") == "stopped after 30m without activity; start or activate brings it back"
     assert story.reason("web") == "stopped after 30m without activity; a connection to port 8000 starts it"
 
 
