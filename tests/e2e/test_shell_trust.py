@@ -63,6 +63,7 @@ def test_entering_a_trusted_project_starts_it(shop: Project, name: str) -> None:
         assert enter(here, shop) == ["activating shop…"]
         wait_active(shop)
         wait_until((shop.path / "colour").exists, what="its process")
+        shop.run("wait", "*")
         assert enter(here, shop) == ["shop is active: 1 running"]
         here.do("cd /")
         assert is_active(shop)

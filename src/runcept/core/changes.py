@@ -19,6 +19,8 @@ _TAKEN_OVER = frozenset({
 """Fields whose new value holds for a run that has begun already; any other is part of how it was started."""
 _MAY_MEND = frozenset({"depends_on", "health_check", "restart", "success_exit_codes"})
 """Those of them for which a process that has failed deserves another try."""
+_OF_PROCESSES = frozenset({"processes", "path", "env", "working_dir"})
+"""Fields of a project that are told as those of its processes."""
 _BY_PART = {"restart": "restart_", "log": "log.", "hooks": "hooks."}
 """Fields that are several keys of the file, and how these begin."""
 _POLICY = {"restart_when": "restart", "restart_max_restarts": "max_restarts"}
@@ -149,7 +151,7 @@ def _keys(old: Process, new: Process, *, shell: bool) -> Iterator[str]:
 
 
 def _project_keys(old: Project, new: Project) -> list[str]:
-    return [field for field in _differences(old, new) if field not in {"processes", "path"}]
+    return [field for field in _differences(old, new) if field not in _OF_PROCESSES]
 
 
 def _differences(old: msgspec.Struct, new: msgspec.Struct) -> Iterable[str]:

@@ -171,7 +171,7 @@ class _Watch:
 
     async def _set_up(self, needs: _Needs) -> None:
         before, self._needs, self._is_stale = self._needs, needs, False
-        since, self._since = self._since, 0.0
+        since, self._since, begun = self._since, 0.0, time.time()
         if not needs:
             self._tree = None
             self.end()
@@ -181,16 +181,19 @@ class _Watch:
         files = [os.path.join(self._path, PROJECT_FILE), *needs.project.env_files] if needs.is_reloaded else []
         known = self._tree if needs == before else None
         scope, notify, trouble, untold = await asyncio.to_thread(_prepare, self._path, globs, files, known)
+        handed_over = self._thread is not None
         thread = _Thread(notify, scope, asyncio.get_running_loop(), self._heard)
         if self._thread is not None:
             self._thread.end()
         self._thread, self._tree = thread, scope.tree
         self._say(trouble)
         self._heard(untold)
-        if new := needs.processes - before.processes:
+        if handed_over:  # the last thread takes what it has gathered and not told with it
+            since = min(since or begun, begun) - _GATHER_MS / 1000
+        if handed_over or needs.processes - before.processes:
             early = await asyncio.to_thread(scope.changed_since, since)
-            self._heard(_News({name: meant for name, meant in early.files.items() if name in new}))
-        if needs.is_reloaded and not before.is_reloaded:
+            self._heard(early._replace(is_of_project=False, is_of_tree=False))
+        if needs.is_reloaded and (handed_over or not before.is_reloaded):
             self._read_later()  # it may have been edited while nobody watched
 
     def _say(self, trouble: str) -> None:

@@ -467,7 +467,7 @@ class SystemPerformer:
 
     async def settle(self) -> None:
         """Wait until every run that is over is released; what cannot be, for a full disk, is the next daemon's."""
-        over = [run for run in self.runs if not run.environment.lives[run.name].is_up]
+        over = [run for run in self.runs if run.is_over]
         with suppress(TimeoutError):
             async with asyncio.timeout(_DRAIN_SECONDS):
                 for run in over:

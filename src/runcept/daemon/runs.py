@@ -70,6 +70,12 @@ class Run:
     """Its start was told to the engine: what is known of its end may follow."""
     released: asyncio.Event = field(default_factory=asyncio.Event)
 
+    @property
+    def is_over(self) -> bool:
+        """Nothing of it lives any more: there is another one, or its process is not known any more."""
+        life = self.environment.lives.get(self.name)
+        return life is None or life.run != self.number or not life.is_up
+
     def holder(self) -> Holder:
         """As the owner of a port."""
         return Holder(self.pid, self.name, self.environment.path)
