@@ -446,7 +446,8 @@ def _try_again(life: Life, cause: str, context: Context) -> Effects:
     delay = delay_before_restart(life.failures, policy, context.jitter)
     if delay is None:
         window = format_duration(policy.window)
-        return _failed(life, f"{reason} (gave up: restarted {policy.max_restarts} times within {window})")
+        times = "once" if policy.max_restarts == 1 else f"{policy.max_restarts} times"
+        return _failed(life, f"{reason} (gave up: restarted {times} within {window})")
     sentence = f"{reason}; restart {len(life.failures)} of {policy.max_restarts} after {format_duration(delay)}"
     _enter(life, State.BACKOFF, sentence, context.now + delay)
     return [_record(life, "restarting", sentence, run=life.run, cause=cause, delay_seconds=round(delay, 3))]
