@@ -48,6 +48,7 @@ def is_active(project: Project) -> bool:
 
 def wait_active(project: Project) -> None:
     wait_until(lambda: is_active(project), what="the activation")
+    project.run("wait", "*")
 
 
 @every_shell
@@ -63,7 +64,6 @@ def test_entering_a_trusted_project_starts_it(shop: Project, name: str) -> None:
         assert enter(here, shop) == ["activating shop…"]
         wait_active(shop)
         wait_until((shop.path / "colour").exists, what="its process")
-        shop.run("wait", "*")
         assert enter(here, shop) == ["shop is active: 1 running"]
         here.do("cd /")
         assert is_active(shop)

@@ -78,7 +78,10 @@ async def _ask(
         ok, detail = False, f"no answer within {format_duration(check.timeout)} from {_short(check.url)}"
     except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, UnicodeError) as error:
         ok, detail = False, f"{_short(check.url)} {_reason(error)}"
-    except ValueError:  # $PORT, of a run that was started before the project file gave it one
+    except ValueError:
+        if check.probe is Probe.CMD:
+            raise
+        # $PORT, of a run that was started before the project file gave it one
         ok, detail = False, f"{_short(check.url)} names a port that this run was not given"
     return ProbeResult(ok, detail, time.monotonic() - begun)
 
