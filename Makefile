@@ -3,6 +3,7 @@ VENV := .venv
 UV := $(VENV)/bin/uv
 RUN := $(VENV)/bin
 CONFORMANCE := tests/conformance
+WORKERS := $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 
 .PHONY: help install demo test lint format docs pictures bench bench-peers chaos conformance conformance-tools clean
 help:  ## this list
@@ -20,8 +21,8 @@ $(VENV)/.installed: $(UV) pyproject.toml uv.lock
 demo: install  ## start, use, look at and stop examples/web-stack
 	@$(RUN)/python examples/demo.py
 
-test: install  ## all tests, on both cores
-	$(RUN)/pytest -n auto --durations=15
+test: install  ## all tests, two a core: most of the time they wait
+	$(RUN)/pytest -n $(WORKERS) --durations=15
 
 lint: install  ## ruff, mypy, import rules, pages made from code
 	$(RUN)/ruff check .
