@@ -124,7 +124,7 @@ class SystemPerformer:
         process = environment.project.process(run.name)
         try:
             await self._await_previous(run)
-            self.runs.admit(run, process)
+            await self.runs.admit(run, process)
             reserved = self.runs.reserved(run, self._engine.environments.values())
             reserved |= self.waker.reserved(environment, run.name)
             door, kept = await self.waker.lend(environment, process)

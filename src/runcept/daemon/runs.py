@@ -26,6 +26,8 @@ __all__ = ["GROUP", "PORTS", "Run", "Runs"]
 
 PORTS, GROUP = "ports", "cgroup"
 """What the keeper is told beside the marker: the ports and the control group, for a daemon that has to find out."""
+_LEAVING_SECONDS = 5.0
+"""For a run that is over to give its descriptors back."""
 _OVER = "~over"
 """Ends the name of a run's directory that is being removed: no name of a process has a tilde."""
 
@@ -124,10 +126,17 @@ class Runs:
         del self._numbered[run.environment.path, run.name, run.number]
         run.released.set()
 
-    def admit(self, run: Run, process: Process) -> None:
-        """Take no more than can be looked after. NoDescriptorLeft."""
-        if sum(other.is_admitted for other in self._runs.values()) >= runs_that_fit():
-            raise NoDescriptorLeft(process.argv[0], runs_that_fit())
+    async def admit(self, run: Run, process: Process) -> None:
+        """Take no more than can be looked after; those that are over make room in a moment. NoDescriptorLeft."""
+        while sum(other.is_admitted for other in self._runs.values()) >= runs_that_fit():
+            leaving = next((other for other in self._runs.values() if other.is_admitted and other.is_over), None)
+            if leaving is None:
+                raise NoDescriptorLeft(process.argv[0], runs_that_fit())
+            try:
+                async with asyncio.timeout(_LEAVING_SECONDS):
+                    await leaving.released.wait()
+            except TimeoutError:
+                raise NoDescriptorLeft(process.argv[0], runs_that_fit()) from None
         run.is_admitted = True
 
     # ------------------------------------------------------------------------------------------ what it has
