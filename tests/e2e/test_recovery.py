@@ -258,6 +258,24 @@ def test_a_kill_in_the_middle_of_an_activation_starts_nothing_twice(project: Pro
         project.run("deactivate")
 
 
+def test_who_waits_for_an_activation_hears_of_its_end_from_the_next_daemon(project: Project) -> None:
+    """The command asks again: whoever typed it does not see that the daemon was killed."""
+    check = f'health_check = {{ url = "cmd://test -e {project.path}/up", interval = "50ms" }}'
+    project.write(f'[project]\nname = "p"\n[[process]]\nname = "web"\ncommand = "sleep 1000"\n{check}\n')
+    project.run("status")
+    daemon = daemon_pid(project)
+    with subprocess.Popen(
+        [BIN / "runcept", "activate"], cwd=project.path, env=project.environ, stdout=subprocess.PIPE, text=True
+    ) as activating:
+        wait_until(lambda: project.processes()["web"]["state"] == "starting", what="the start")
+        os.kill(daemon, signal.SIGKILL)
+        wait_until(lambda: daemon_pid(project) != daemon, what="the next daemon")
+        (project.path / "up").touch()
+        said, _ = activating.communicate(timeout=30)
+        assert activating.returncode == 0
+        assert "web" in said
+
+
 @pytest.mark.parametrize("damage", [b"this is not a database at all, and long enough" * 50, b""])
 def test_a_database_that_is_none_is_set_aside_and_what_runs_is_found(project: Project, damage: bytes) -> None:
     """Through the keeper, which knows what it holds."""

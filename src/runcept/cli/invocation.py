@@ -15,16 +15,18 @@ from typing import Any
 import msgspec
 
 from runcept.api.messages import Params
+from runcept.api.operations import OPERATIONS
 from runcept.cli.surroundings import Surroundings
 from runcept.client.connection import PATIENCE, Connection, OnProgress
 from runcept.core.printable import escaped, printable
-from runcept.errors import RemoteError, RunceptError
+from runcept.errors import DaemonUnreachable, RemoteError, RunceptError
 from runcept.paths import home
 
 __all__ = ["Invocation", "Options", "paint"]
 
 _STOPPING_SECONDS = 10.0
 _POLL_SECONDS = 0.05
+_LOSSES_MAX = 3
 _COLORS = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "bold": "1", "dim": "2"}
 
 
@@ -133,8 +135,12 @@ class Invocation:
         *,
         patience: float | None = PATIENCE,
     ) -> Any:
-        """Ask the daemon, started where none runs; where it is about to end, ask the one that follows it."""
+        """Ask the daemon, started where none runs; where it is about to end, ask the one that follows it.
+
+        Where it dies before it answers, what can be asked twice is asked of the next as well.
+        """
         deadline = time.monotonic() + _STOPPING_SECONDS
+        losses = 0
         while True:
             try:
                 with self.connected() as connection:
@@ -142,7 +148,11 @@ class Invocation:
             except RemoteError as error:
                 if error.code != "daemon-stopping" or time.monotonic() > deadline:
                     raise
-                time.sleep(_POLL_SECONDS)
+            except DaemonUnreachable as error:
+                losses += 1
+                if not error.has_died or losses == _LOSSES_MAX or not OPERATIONS[method].idempotent:
+                    raise
+            time.sleep(_POLL_SECONDS)
 
     def ask(self, question: str) -> bool:
         """Whether the user answers yes; the question goes to stderr. Enter, or the end of input, is no."""

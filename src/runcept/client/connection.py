@@ -80,7 +80,7 @@ class Connection:
         except TimeoutError as error:
             raise DaemonUnreachable(self.path, "it did not answer in time") from error
         except OSError as error:
-            raise DaemonUnreachable(self.path, (error.strerror or str(error)).lower()) from error
+            raise DaemonUnreachable(self.path, (error.strerror or str(error)).lower(), has_died=True) from error
         return _convert(result, OPERATIONS[method].result)
 
     def peer_pid(self) -> int | None:
@@ -130,7 +130,7 @@ class Connection:
                 raise BadRequest(f"the daemon sent a line of more than {FRAME_MAX} bytes")
             block = self._socket.recv(_READ_BYTES)
             if not block:
-                raise DaemonUnreachable(self.path, "it ended before it answered")
+                raise DaemonUnreachable(self.path, "it ended before it answered", has_died=True)
             self._unread += block
             end = self._unread.find(b"\n", seen)
         line = bytes(self._unread[:end])

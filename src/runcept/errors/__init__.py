@@ -366,8 +366,10 @@ class DaemonUnreachable(DaemonError):
     code = "daemon-unreachable"
     hint = "Run `runcept daemon start`; `runcept daemon logs` shows what went wrong."
 
-    def __init__(self, socket: str, why: str) -> None:
+    def __init__(self, socket: str, why: str, *, has_died: bool = False) -> None:
         super().__init__(f"the daemon does not answer at {socket}: {why}", socket=socket)
+        self.has_died = has_died
+        """It was asked, and has ended since: another one may answer."""
 
 
 class DaemonStartFailed(DaemonError):
