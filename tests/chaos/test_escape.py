@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from tests.chaos.ledger import Ledger
 from tests.chaos.stage import Stage, is_alive
@@ -60,6 +61,7 @@ def test_a_stopped_child_is_killed_at_its_grace(stage: Stage) -> None:
     one(stage, 'command = ["sleep", "1000"]\nstop_timeout = "500ms"')
     pid = stage.ask_for("start", "web").processes[0].pid
     os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED)  # else SIGTERM may come first
     begun = time.monotonic()
     assert stage.ask_for("stop", "web").ok
     assert 0.5 <= time.monotonic() - begun < 2.5, "a second on a machine that is not busy"
