@@ -6,12 +6,19 @@ import contextlib
 import os
 import socket
 import sys
+from collections.abc import Iterable
 
 import pytest
 
 from runcept.process import linux, sock_diag
+from runcept.process.tcp import LISTEN, TcpSocket
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="netlink is Linux")
+
+
+def told(rows: Iterable[TcpSocket]) -> set[tuple[int, int]]:
+    """Of those that listen."""
+    return {(row.handle, row.port) for row in rows if row.state == LISTEN}
 
 
 def inode_and_port(listener: socket.socket) -> tuple[int, int]:
@@ -29,22 +36,22 @@ def test_listeners_of_both_families_are_told_and_connections_are_not() -> None:
         bound.bind(("127.0.0.1", 0))
         known = {inode_and_port(four), inode_and_port(six)}
         ports = {port for _, port in known} | {bound.getsockname()[1]}
-        for found in (sock_diag.listeners(), list(linux._listeners_of_tables())):
+        for found in (told(sock_diag.sockets((LISTEN,))), told(linux._sockets_of_tables())):
             assert {entry for entry in found if entry[1] in ports} == known
-    assert not known & set(sock_diag.listeners())
+    assert not known & told(sock_diag.sockets((LISTEN,)))
 
 
 def test_more_listeners_than_one_datagram_holds() -> None:
     """Five hundred come in several datagrams, and each of them is found."""
     with contextlib.ExitStack() as stack:
         listeners = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(500)]
-        assert {inode_and_port(each) for each in listeners} <= set(sock_diag.listeners())
+        assert {inode_and_port(each) for each in listeners} <= told(sock_diag.sockets((LISTEN,)))
 
 
 def test_the_tables_serve_where_netlink_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
     """A kernel that does not know the question gets it from us as an error, and the ports are found all the same."""
-    monkeypatch.setattr(sock_diag, "_SOCK_DIAG_BY_FAMILY", 99)
+    monkeypatch.setattr(sock_diag, "_TCPDIAG_GETSOCK", 99)
     with pytest.raises(OSError, match="Invalid argument"):
-        sock_diag.listeners()
+        sock_diag.sockets((LISTEN,))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         assert listener.getsockname()[1] in linux.listening([os.getpid()])[os.getpid()]

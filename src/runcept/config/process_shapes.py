@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from runcept.config.problems import Place, Wrong
 from runcept.config.shapes import Shape, expected, integer, kind, list_of, path, read_filled, read_text, text
-from runcept.config.toml_source import WrittenFloat
+from runcept.config.toml_source import scalar
 from runcept.core.globs import alternatives
 from runcept.errors import nearest
 
@@ -27,21 +27,14 @@ def _read_environment(value: object, place: Place) -> dict[str, str]:
 
 
 def _environment_text(value: object, place: Place) -> str | None:
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case WrittenFloat():
-            return value.written
-        case int() | float():
-            return str(value)
-        case str() if "\0" not in value:
-            return value
-        case str():
-            place.problem("a NUL character cannot be passed to a process")
-        case list() | dict():
-            place.problem(f"expected a string, number or boolean, found {kind(value)}")
-        case _:
-            place.problem(f"expected a string, number or boolean, found {kind(value)}", "Put it in quotes.")
+    text = scalar(value)
+    if text is None:
+        hint = "" if isinstance(value, list | dict) else "Put it in quotes."
+        place.problem(f"expected a string, number or boolean, found {kind(value)}", hint)
+    elif "\0" in text:
+        place.problem("a NUL character cannot be passed to a process")
+    else:
+        return text
     return None
 
 

@@ -14,7 +14,7 @@ from runcept.config.problems import Enough, Path, Place, Problem, Problems, Span
 from runcept.config.toml_errors import explained
 from runcept.errors import ConfigInvalid, ConfigUnreadable
 
-__all__ = ["MAX_BYTES", "TomlSource", "WrittenFloat", "read_text", "read_toml"]
+__all__ = ["MAX_BYTES", "TomlSource", "WrittenFloat", "read_text", "read_toml", "scalar"]
 
 T = TypeVar("T")
 
@@ -37,6 +37,21 @@ class WrittenFloat(float):
         number = super().__new__(cls, text)
         number.written = text.replace("_", "")
         return number
+
+
+def scalar(value: object) -> str | None:
+    """The text of a string, number or boolean; None for what is none of these."""
+    match value:
+        case str():
+            return value
+        case bool():
+            return "true" if value else "false"
+        case WrittenFloat():
+            return value.written
+        case int() | float():
+            return str(value)
+        case _:
+            return None
 
 
 class TomlSource:

@@ -24,7 +24,7 @@ from runcept.daemon.capture import why
 from runcept.daemon.engine import Engine
 from runcept.daemon.environment import Environment
 from runcept.daemon.runs import Runs
-from runcept.daemon.surroundings import child_environ
+from runcept.daemon.surroundings import child_environ, marker_of
 from runcept.database.queries import StoredEvent
 from runcept.process import members
 from runcept.process.commands import last_line, run_command
@@ -114,11 +114,7 @@ class Hooks:
         number = event.data.get("run") or life.run
         run = self._runs.find(environment.path, process.name, number)
         pid = life.pid if run is None else run.pid
-        marker = {
-            "RUNCEPT_ENVIRONMENT": environment.path,
-            "RUNCEPT_PROCESS": process.name,
-            "RUNCEPT_RUN": str(number),
-        }
+        marker = marker_of(environment.path, process.name, number)
         for hook in hooks_due(process, event.kind, event.data, wanted=life.wanted):
             told = hook_variables(hook, event.message, event.data, project=environment.project.name, pid=pid)
             self._add(hook, _Call(environment, process, told, marker, life.ports if run is None else run.ports))

@@ -13,7 +13,7 @@ from functools import partial
 
 from runcept.core.model import Process
 from runcept.daemon.environment import Environment
-from runcept.daemon.surroundings import Holder
+from runcept.daemon.surroundings import Holder, marker_of
 from runcept.errors import NoDescriptorLeft
 from runcept.paths import runs_directory
 from runcept.process import cgroups, members
@@ -84,11 +84,7 @@ class Run:
 
     def marker(self) -> dict[str, str]:
         """The variables by which what it starts can be told."""
-        return {
-            "RUNCEPT_ENVIRONMENT": self.environment.path,
-            "RUNCEPT_PROCESS": self.name,
-            "RUNCEPT_RUN": str(self.number),
-        }
+        return marker_of(self.environment.path, self.name, self.number)
 
 
 class Runs:

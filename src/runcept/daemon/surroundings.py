@@ -13,12 +13,17 @@ from runcept.core.life import Life
 from runcept.core.model import Process, Project
 from runcept.errors import PortTaken
 
-__all__ = ["Holder", "child_environ", "choose_ports", "command_environ", "login_environ"]
+__all__ = ["Holder", "child_environ", "choose_ports", "command_environ", "login_environ", "marker_of"]
 
 _LOGIN_SECONDS = 5.0
 _login: dict[str, str] | None = None
 _asking = asyncio.Lock()
 """A thousand processes that are started at once ask a single shell."""
+
+
+def marker_of(environment: str, process: str, run: int) -> dict[str, str]:
+    """The variables by which what a run starts can be told."""
+    return {"RUNCEPT_ENVIRONMENT": environment, "RUNCEPT_PROCESS": process, "RUNCEPT_RUN": str(run)}
 
 
 async def child_environ(

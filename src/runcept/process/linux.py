@@ -138,32 +138,10 @@ def listening(pids: Iterable[int], only: Collection[int] | None = None) -> dict[
 
     `only`: look for these ports alone.
     """
-    ports = {inode: port for inode, port in _listeners() if only is None or port in only}
+    rows = sockets((), (LISTEN,))
+    ports = {b"socket:[%d]" % row.handle: row.port for row in rows if only is None or row.port in only}
     found = {pid: {ports[inode] for inode in _inodes(pid) if inode in ports} for pid in pids} if ports else {}
     return {pid: theirs for pid, theirs in found.items() if theirs}
-
-
-def _listeners() -> Iterable[tuple[bytes, int]]:
-    """("socket:[INODE]", port) of every listening socket of our network namespace."""
-    try:
-        found = sock_diag.listeners()
-    except OSError:  # a kernel without it, or a sandbox that forbids it
-        found = list(_listeners_of_tables())
-    return [(b"socket:[%d]" % inode, port) for inode, port in found]
-
-
-def _listeners_of_tables() -> Iterable[tuple[int, int]]:
-    """(inode, port), as `sock_diag.listeners`."""
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        try:
-            with open(table, "rb") as file:
-                rows = file.read().splitlines()[1:]
-        except FileNotFoundError:  # a kernel without IPv6
-            continue
-        for row in rows:
-            fields = row.split(None, 10)
-            if int(fields[3], 16) == LISTEN:
-                yield int(fields[9]), int(fields[1].rpartition(b":")[2], 16)
 
 
 SEES_ALL = True

@@ -93,12 +93,10 @@ def tagged(numbers: Collection[int], since: float) -> dict[int, list[Member]]:
 
     Those of which nothing lives are left out.
     """
-    global _last  # noqa: PLW0603  one look serves all who ask at the same time
-    if _last.taken_at < since:
-        _last = census()
+    taken = _look(since)
     found = {}
     for number in numbers:
-        living = [entry for entry in _tagged(_last, number, {os.getpid()}) if not entry.is_zombie]
+        living = [entry for entry in _tagged(taken, number, {os.getpid()}) if not entry.is_zombie]
         if living:
             found[number] = [Member(e.pid, e.start_time, system.command_of(e.pid), e.parent) for e in living]
     return found
@@ -169,10 +167,15 @@ def members(
     since: float | None = None,
 ) -> list[Member]:
     """`members_of` a census begun at `since` (monotonic) or later, which others may have asked for; else of now."""
+    taken = _look(since)
+    return members_of(taken, pid, keeper_pid, marker, exclude, start_time=start_time, home=home, group=group)
+
+
+def _look(since: float | None) -> Census:
     global _last  # noqa: PLW0603  one look serves all who ask at the same time
     if since is None or _last.taken_at < since:
         _last = census()
-    return members_of(_last, pid, keeper_pid, marker, exclude, start_time=start_time, home=home, group=group)
+    return _last
 
 
 def recently() -> float:

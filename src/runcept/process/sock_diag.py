@@ -12,20 +12,18 @@ import socket
 import struct
 from collections.abc import Collection, Iterable, Iterator
 
-from runcept.process.tcp import CLOSED_SECONDS, LISTEN, MAPPED, TIME_WAIT, TcpSocket
+from runcept.process.tcp import CLOSED_SECONDS, MAPPED, TIME_WAIT, TcpSocket
 
-__all__ = ["listeners", "sockets"]
+__all__ = ["sockets"]
 
 # linux/netlink.h, linux/sock_diag.h, linux/inet_diag.h
-_NETLINK_SOCK_DIAG, _SOCK_DIAG_BY_FAMILY = 4, 20
+_NETLINK_SOCK_DIAG = 4
 _NLM_F_REQUEST, _NLM_F_DUMP = 0x1, 0x300
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
 _LAST = frozenset({_NLMSG_ERROR, _NLMSG_DONE})
-_TCPDIAG_GETSOCK = 18  # the question of older kernels, which is for both families at once
+_TCPDIAG_GETSOCK = 18  # both families at once, which the newer SOCK_DIAG_BY_FAMILY does not do
 _HEADER = struct.Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, port
-_REQUEST = struct.Struct("=BBBxI48x")  # inet_diag_req_v2: family, protocol, ext, states, id
-_PORT, _INODE = struct.Struct("!4xH"), struct.Struct("=68xI")  # of inet_diag_msg: id.idiag_sport, idiag_inode
-_REQUEST_ALL = struct.Struct("=4x48xII")  # inet_diag_req: family, lengths, ext; id; states, dbs
+_REQUEST = struct.Struct("=4x48xII")  # inet_diag_req: family, lengths, ext; id; states, dbs
 _ATTRIBUTE, _INET_DIAG_REQ_BYTECODE = struct.Struct("=HH"), 1  # nlattr: length, type
 _OPERATION = struct.Struct("=BBH")  # inet_diag_bc_op: code, yes, no; of a comparison a second one, whose `no` is a port
 _BC_JMP, _BC_S_EQ, _BC_D_EQ = 1, 11, 12
@@ -38,30 +36,17 @@ _ERROR = struct.Struct("=i")  # nlmsgerr.error: a negative errno
 _DATAGRAM_MAX = 1 << 16
 
 
-def listeners() -> list[tuple[int, int]]:
-    """(inode, port) of every listening socket of our network namespace; OSError where the kernel does not say."""
-    found: list[tuple[int, int]] = []
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as asked:
-        asked.setblocking(False)  # it has answered when it was asked, netlink(7): what does not must not hold us
-        for family in (socket.AF_INET, socket.AF_INET6):
-            request = _REQUEST.pack(family, socket.IPPROTO_TCP, 0, 1 << LISTEN)
-            flags = _NLM_F_REQUEST | _NLM_F_DUMP
-            asked.send(_HEADER.pack(_HEADER.size + len(request), _SOCK_DIAG_BY_FAMILY, flags, family, 0) + request)
-            found += [(_INODE.unpack_from(body)[0], _PORT.unpack_from(body)[0]) for body in _answers(asked)]
-    return found
-
-
 def sockets(states: Iterable[int], ports: Collection[int] = ()) -> list[TcpSocket]:
     """Every socket of our network namespace in one of these states; with `ports`, that has one at either end. OSError.
 
     It is the kernel that leaves out the others: thousands of them, while somebody tests under load.
     """
-    request = _REQUEST_ALL.pack(sum(1 << state for state in states), 0)
+    request = _REQUEST.pack(sum(1 << state for state in states), 0)
     if 0 < len(ports) <= _PORTS_MAX:
         request += _only(ports)
     header = _HEADER.pack(_HEADER.size + len(request), _TCPDIAG_GETSOCK, _NLM_F_REQUEST | _NLM_F_DUMP, 0, 0)
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as asked:
-        asked.setblocking(False)
+        asked.setblocking(False)  # it has answered when it was asked, netlink(7): what does not must not hold us
         asked.send(header + request)
         return list(_rows(asked))
 
@@ -83,7 +68,7 @@ def _only(ports: Collection[int]) -> bytes:
 
 
 def _rows(asked: socket.socket) -> Iterator[TcpSocket]:
-    """As `_answers`, each body in one step: there may be thousands."""
+    """The rows of one dump, to its end, each taken apart in one step: there may be thousands."""
     while True:
         datagram = asked.recv(_DATAGRAM_MAX)
         at = 0
@@ -109,17 +94,3 @@ def _is_end(datagram: bytes, at: int) -> bool:
         number = -_ERROR.unpack_from(datagram, at + _HEADER.size)[0]
         raise OSError(number, os.strerror(number))
     return bool(kind == _NLMSG_DONE)
-
-
-def _answers(asked: socket.socket) -> Iterator[bytes]:
-    """The bodies of one dump, to its end."""
-    while True:
-        datagram = asked.recv(_DATAGRAM_MAX)
-        at = 0
-        while at < len(datagram):
-            if _is_end(datagram, at):
-                return
-            length = _HEADER.unpack_from(datagram, at)[0]
-            body = datagram[at + _HEADER.size : at + length]
-            yield body
-            at += length + 3 & ~3

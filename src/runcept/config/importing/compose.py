@@ -30,8 +30,9 @@ from runcept.config.importing.dockerfile import command_of, place_of
 from runcept.config.importing.draft import Draft, Need, Proposal, names_for
 from runcept.config.importing.interpolation import filled, for_shell, names_in, own_reference, quoted, resolved
 from runcept.config.importing.servers import Server, server_of
-from runcept.config.importing.values import Fields, Table, Unmapped, scalar
+from runcept.config.importing.values import Fields, Table, Unmapped
 from runcept.config.importing.writing import toml_line
+from runcept.config.toml_source import scalar
 
 __all__ = ["COMPOSE_FILES", "from_compose"]
 

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from runcept.config.importing.checks import check, duration, go_seconds, url_in
 from runcept.config.importing.interpolation import for_shell, quoted, resolved
-from runcept.config.importing.values import Fields, Table, scalar
+from runcept.config.importing.values import Fields, Table
+from runcept.config.toml_source import scalar
 
 __all__ = [
     "FILE_REASONS",

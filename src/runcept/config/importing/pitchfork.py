@@ -8,7 +8,8 @@ from typing import Any
 
 from runcept.config.importing.checks import check, duration, go_seconds, signal
 from runcept.config.importing.draft import Draft, Need, Proposal, names_for
-from runcept.config.importing.values import Fields, Table, Unmapped, brief, scalar
+from runcept.config.importing.values import Fields, Table, Unmapped, brief
+from runcept.config.toml_source import scalar
 
 __all__ = ["PITCHFORK_FILES", "from_pitchfork"]
 

@@ -12,7 +12,8 @@ from runcept.config.command import exec_simple
 from runcept.config.importing.checks import check, duration, signal
 from runcept.config.importing.draft import Draft, Need, Proposal, names_for
 from runcept.config.importing.interpolation import filled, for_shell, own_reference, resolved
-from runcept.config.importing.values import Fields, Table, Unmapped, brief, scalar
+from runcept.config.importing.values import Fields, Table, Unmapped, brief
+from runcept.config.toml_source import scalar
 
 __all__ = ["PROCESS_COMPOSE_FILES", "from_process_compose"]
 

@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from runcept.config.toml_source import WrittenFloat
+from runcept.config.toml_source import scalar
 
-__all__ = ["Fields", "Table", "Unmapped", "brief", "scalar"]
+__all__ = ["Fields", "Table", "Unmapped", "brief"]
 
 T = TypeVar("T")
 
@@ -37,21 +37,6 @@ class Unmapped(msgspec.Struct, frozen=True):
     """Why, or what to do instead."""
     line: int
     """In the foreign file; 0: it is not known."""
-
-
-def scalar(value: object) -> str | None:
-    """The text of a string, number or boolean; None for what is none of these."""
-    match value:
-        case str():
-            return value
-        case bool():
-            return "true" if value else "false"
-        case WrittenFloat():
-            return value.written
-        case int() | float():
-            return str(value)
-        case _:
-            return None
 
 
 def brief(value: object) -> str:
