@@ -17,9 +17,17 @@ from typing import Any, TypeVar
 
 import pytest
 
-__all__ = ["free_ports", "hanging_directory", "program", "running", "wait_until"]
+__all__ = ["free_ports", "hanging_directory", "program", "running", "stays", "wait_until"]
 
 T = TypeVar("T")
+
+
+def stays(condition: Callable[[], object], seconds: float) -> None:
+    """For so long it is true, whenever one looks: what must not happen would have happened by then."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        assert condition()
+        time.sleep(0.05)
 
 
 def wait_until(condition: Callable[[], T], seconds: float = 10, what: str = "the condition") -> T:

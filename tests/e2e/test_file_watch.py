@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import psutil
 import pytest
 from tests.e2e.conftest import Project
 from tests.e2e.test_reload import events, pids, process
-from tests.support import wait_until
+from tests.support import stays, wait_until
 
 HEAD = '[project]\nname = "p"\n'
 SETTLED_SECONDS = 1.0
@@ -65,8 +64,7 @@ def test_a_burst_of_a_hundred_files_is_one_restart(project: Project, sources: Pa
     for number in range(100):
         (sources / "sub" / f"m{number}.py").write_text("x")
     wait_until(lambda: restarts(project), what="the restart")
-    time.sleep(SETTLED_SECONDS)
-    assert restarts(project) == ["src/sub/m0.py changed, and 99 more files"]
+    stays(lambda: restarts(project) == ["src/sub/m0.py changed, and 99 more files"], SETTLED_SECONDS)
     assert {actor for _, _, actor in events(project, "restarting")} == {"supervisor"}
     after = pids(project)
     assert after["web"] != before["web"]
@@ -120,11 +118,9 @@ def test_what_was_written_before_it_started_is_no_reason_to_start_it_again(proje
     make = process("make", "echo 1 > src/made.py; sleep 0.15", 'kind = "task"')
     project.write(HEAD + make + process("web", "exec sleep 1000", *keys))
     project.run("activate")
-    time.sleep(SETTLED_SECONDS)
-    assert restarts(project) == []
+    stays(lambda: restarts(project) == [], SETTLED_SECONDS)
     project.run("restart", "make", "web")
-    time.sleep(SETTLED_SECONDS)
-    assert restarts(project) == ["restart requested"]
+    stays(lambda: restarts(project) == ["restart requested"], SETTLED_SECONDS)
 
 
 def test_whichever_way_a_file_changes(project: Project, sources: Path) -> None:
@@ -162,8 +158,7 @@ def test_what_somebody_stopped_is_not_revived(project: Project, sources: Path) -
     project.run("stop", "web")
     wait_until(lambda: not is_watched(project, "src"), what="the end of the watch")
     (sources / "app.py").write_text("2")
-    time.sleep(SETTLED_SECONDS)
-    assert web(project)["state"] == "stopped"
+    stays(lambda: web(project)["state"] == "stopped", SETTLED_SECONDS)
     project.run("start", "web")
     wait_for_watch(project)
     (sources / "app.py").write_text("3")
@@ -210,8 +205,7 @@ def test_a_process_that_writes_its_own_files_is_suspended(project: Project, sour
     assert "src/own.txt" in message
     pid = web(project)["pid"]
     (sources / "app.py").write_text("2")
-    time.sleep(SETTLED_SECONDS)
-    assert web(project)["pid"] == pid
+    stays(lambda: web(project)["pid"] == pid, SETTLED_SECONDS)
     project.run("restart", "web")
     (sources / "app.py").write_text("3")
     wait_until(lambda: len(restarts(project)) > 12, what="restarts for files again")

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from tests.e2e.conftest import BIN, Project
-from tests.support import free_ports, running, wait_until
+from tests.support import free_ports, running, stays, wait_until
 
 from runcept.units import parse_instant
 
@@ -68,13 +68,10 @@ def events(project: Project, kind: str) -> list[tuple[str | None, str, dict[str,
         return [(name, message, json.loads(data)) for name, message, data in rows]
 
 
-def stays(project: Project, seconds: float, *names: str) -> None:
+def stay_up(project: Project, seconds: float, *names: str) -> None:
     """So long, these run."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        now = states(project)
-        assert {name: now[name] for name in names} == dict.fromkeys(names, "running")
-        time.sleep(0.2)
+    run = dict.fromkeys(names, "running")
+    stays(lambda: run.items() <= states(project).items(), seconds)
 
 
 def stops(project: Project, *names: str) -> None:
@@ -100,7 +97,7 @@ def test_a_connection_from_outside_keeps_a_project_up_until_it_is_closed(project
     write(project, "3s", server(port))
     project.run("activate")
     with connected(port):
-        stays(project, 8, "web")
+        stay_up(project, 8, "web")
     stops(project, "web")
     (stopped,) = project.json("ps")["processes"]
     assert "without activity; start or activate brings it back" in stopped["reason"]
@@ -186,7 +183,7 @@ def test_output_and_work_keep_it_up_where_that_is_asked_for(
     write(project, "3s", process("job", command, activity))
     project.run("activate")
     if counts:
-        stays(project, 7, "job")
+        stay_up(project, 7, "job")
         assert events(project, "inactivity_stop") == []
     else:
         stops(project, "job")
@@ -225,7 +222,7 @@ def test_a_process_with_a_timeout_of_its_own_stops_alone(project: Project) -> No
     stops(project, "lone")
     assert {name: state for name, state in states(project).items() if state == "running"}.keys() >= {"rest"}
     with connected(port):
-        stays(project, 9, "web", "db", "rest")
+        stay_up(project, 9, "web", "db", "rest")
     assert time.monotonic() - begun > 9
     stops(project, "web", "db")
     assert states(project)["rest"] == "running"
@@ -301,7 +298,7 @@ def test_a_connection_that_is_held_keeps_it_up_under_the_next_daemon(project: Pr
     write(project, "4s", server(port))
     project.run("activate")
     with connected(port):
-        stays(project, 5, "web")
+        stay_up(project, 5, "web")
         os.kill(project.json("daemon", "status")["pid"], signal.SIGKILL)
-        stays(project, 6, "web")
+        stay_up(project, 6, "web")
     stops(project, "web")

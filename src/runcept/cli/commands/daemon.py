@@ -76,12 +76,15 @@ def restart(invocation: Invocation) -> None:
 @command("status")
 def status(invocation: Invocation) -> None:
     """Show whether the daemon runs, and what it costs. Starts none."""
-    connection = Connection.if_running(invocation.home)
-    if connection is None:
-        _print(invocation, _not_running(invocation))
-        return
-    with connection:
-        _print(invocation, connection.call("daemon_status"))
+    found = _not_running(invocation)
+    if connection := Connection.if_running(invocation.home):
+        with connection:
+            try:
+                found = connection.call("daemon_status")
+            except DaemonUnreachable as error:
+                if not error.has_died:
+                    raise
+    _print(invocation, found)
 
 
 @command("logs")
