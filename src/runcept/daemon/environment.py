@@ -212,8 +212,8 @@ class Environment:
         return effects, probes
 
     def in_use(self) -> list[str]:
-        """The processes whose time runs: a task that has ended holds nothing up, unless there is nothing else."""
-        wanted = self.wanted()
+        """The processes whose time runs: none without a timeout; a task that has ended, if there is nothing else."""
+        wanted = self.wanted() if self.has_timeouts else []
         return [name for name in wanted if self.lives[name].state is not State.EXITED] or wanted
 
     @cached_property
@@ -228,8 +228,6 @@ class Environment:
 
     def needs(self) -> dict[str, Need]:
         """What has to be looked for, for somebody's timeout depends on it."""
-        if not self.has_timeouts:
-            return {}
         return needs(self.supervisor.plan, self.in_use())
 
     def idle(self, now: float) -> tuple[list[Ending], list[Ending]]:
@@ -241,7 +239,7 @@ class Environment:
         deadlines = (
             self.supervisor.next_deadline(),
             self.health.next_deadline(),
-            self.inactivity.next_deadline(self.supervisor.plan, self.in_use()) if self.has_timeouts else None,
+            self.inactivity.next_deadline(self.supervisor.plan, self.in_use()),
             self.files.next_deadline(),
         )
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
@@ -256,7 +254,5 @@ class Environment:
 
     def idle_stops(self, now: float, today: float) -> dict[str, float]:
         """The same of each process that has a timeout of its own, where that ends first."""
-        if not self.has_timeouts:
-            return {}
         endings = self.inactivity.endings(self.supervisor.plan, self.in_use())
         return {ending.process: today + ending.at - now for ending in endings if ending.process}
