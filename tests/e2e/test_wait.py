@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import time
@@ -415,19 +416,39 @@ def test_ctrl_c_ends_the_wait_alone(used: Project, arguments: list[str]) -> None
     assert used.json("status", "runs")["state"] == "running"
 
 
-@pytest.mark.parametrize("arguments", [["--for", "exited"], ["--for", "log=never"]])
-def test_a_daemon_that_is_restarted_meanwhile_is_told(project: Project, arguments: list[str]) -> None:
-    """Status 5 and a sentence: what became of the process is not known. It runs on, and one can wait again."""
-    project.write('[project]\nname = "shop"\n' + process("web", "exec sleep 1000"))
+@pytest.mark.parametrize("ended", ["restarted", "killed"])
+@pytest.mark.parametrize(
+    ("condition", "status", "told"), [("exited", 3, "web has exited: exit code 3\n"), ("log=^bye", 0, "bye\n")]
+)
+def test_the_next_daemon_is_asked_on(project: Project, ended: str, condition: str, status: int, told: str) -> None:
+    """Where the daemon ends meanwhile: nothing that happens to a process is missed by who waits for it."""
+    script = "until test -f end; do sleep 0.05; done; echo bye; exit 3"
+    project.write('[project]\nname = "shop"\n' + process("web", script))
     project.run("start", "web")
-    with waiting(project, "wait", "web", *arguments, "--timeout", "60s") as caller:
+    with waiting(project, "wait", "web", "--for", condition, "--timeout", "60s") as caller:
         still_waits(caller)
-        project.run("daemon", "restart")
-        _, err = caller.communicate(timeout=30)
-    assert caller.returncode == 5
-    assert err.startswith("runcept: ")
-    assert "Traceback" not in err
-    assert project.run("wait", "web").returncode == 0
+        before = project.json("daemon", "status")["pid"]
+        if ended == "killed":
+            os.kill(before, signal.SIGKILL)
+        else:
+            project.run("daemon", "restart")
+        wait_until(lambda: project.json("daemon", "status")["pid"] != before, what="another daemon")
+        still_waits(caller)
+        (project.path / "end").touch()
+        out, err = caller.communicate(timeout=30)
+    assert (caller.returncode, out, err) == (status, told, "")
+
+
+def test_the_time_goes_on_when_the_next_daemon_is_asked(used: Project) -> None:
+    """It is the user's, and is not begun anew."""
+    used.run("start", "runs")
+    began = time.monotonic()
+    with waiting(used, "wait", "runs", "--for", "exited", "--timeout", "6s") as caller:
+        still_waits(caller, 4.0)
+        used.run("daemon", "restart")
+        caller.communicate(timeout=30)
+    assert caller.returncode == 124
+    assert time.monotonic() - began < 9.5
 
 
 def view(project: Project, name: str) -> Any:

@@ -6,27 +6,23 @@ Every command gets it; it holds nothing that outlives the command.
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
-from runcept.api.messages import Params
+from runcept.api.messages import NoParams, Params
 from runcept.api.operations import OPERATIONS
 from runcept.cli.surroundings import Surroundings
-from runcept.client.connection import PATIENCE, Connection, OnProgress
+from runcept.client.connection import PATIENCE, Connection, OnProgress, rest
 from runcept.core.printable import escaped, printable
-from runcept.errors import DaemonUnreachable, RemoteError, RunceptError
+from runcept.errors import RunceptError
 from runcept.paths import home
 
 __all__ = ["Invocation", "Options", "paint"]
 
-_STOPPING_SECONDS = 10.0
-_POLL_SECONDS = 0.05
-_LOSSES_MAX = 3
+_T = TypeVar("_T")
 _COLORS = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "bold": "1", "dim": "2"}
 
 
@@ -119,14 +115,6 @@ class Invocation:
             encoded = "\n".join(map(escaped, encoded.decode().split("\n"))).encode()
         self.surroundings.stdout.buffer.write(encoded + b"\n")
 
-    @contextmanager
-    def connected(self) -> Iterator[Connection]:
-        """The daemon, started where none runs."""
-        from runcept.client.autostart import ensure_daemon
-
-        with ensure_daemon(self.home, self.surroundings.environ) as connection:
-            yield connection
-
     def call(
         self,
         method: str,
@@ -135,24 +123,19 @@ class Invocation:
         *,
         patience: float | None = PATIENCE,
     ) -> Any:
-        """Ask the daemon, started where none runs; where it is about to end, ask the one that follows it.
+        """Ask the daemon, started where none runs. As `asked`, with what `Connection.call` takes."""
+        params = NoParams() if params is None else params
 
-        Where it dies before it answers, what can be asked twice is asked of the next as well.
-        """
-        deadline = time.monotonic() + _STOPPING_SECONDS
-        losses = 0
-        while True:
-            try:
-                with self.connected() as connection:
-                    return connection.call(method, params, on_progress, patience=patience)
-            except RemoteError as error:
-                if error.code != "daemon-stopping" or time.monotonic() > deadline:
-                    raise
-            except DaemonUnreachable as error:
-                losses += 1
-                if not error.has_died or losses == _LOSSES_MAX or not OPERATIONS[method].idempotent:
-                    raise
-            time.sleep(_POLL_SECONDS)
+        def call(connection: Connection, elapsed: float) -> Any:
+            return connection.call(method, rest(params, elapsed), on_progress, patience=patience)
+
+        return self.asked(call, idempotent=OPERATIONS[method].idempotent)
+
+    def asked(self, ask: Callable[[Connection, float], _T], *, idempotent: bool = True) -> _T:
+        """What `ask` makes of a connection to the daemon, as `client.asking` has it."""
+        from runcept.client.asking import asked
+
+        return asked(self.home, self.surroundings.environ, ask, idempotent=idempotent)
 
     def ask(self, question: str) -> bool:
         """Whether the user answers yes; the question goes to stderr. Enter, or the end of input, is no."""

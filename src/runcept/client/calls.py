@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +17,7 @@ from runcept.api.codec import FRAME_MAX, Reply, decode_reply, encode_request
 from runcept.api.messages import Change, NoParams, Params
 from runcept.api.operations import OPERATIONS
 from runcept.client.autostart import ensure_daemon
-from runcept.client.connection import PATIENCE
+from runcept.client.connection import PATIENCE, rest
 from runcept.client.peer import is_us
 from runcept.errors import BadRequest, DaemonUnreachable, RemoteError
 from runcept.paths import socket_path
@@ -46,12 +47,14 @@ async def call(
     Errors: RemoteError, DaemonUnreachable, DaemonStartFailed, HomeUnsafe, BadRequest.
     """
     params = NoParams() if params is None else params
+    began = time.monotonic()
+    asked = params
     losses = 0
     for _ in range(_STOPPING_TRIES):
         reader, writer = await _connected(home, start=start)
         try:
-            async with asyncio.timeout(patience + getattr(params, "timeout", 0.0)):
-                writer.write(encode_request(1, method, params))
+            async with asyncio.timeout(patience + getattr(asked, "timeout", 0.0)):
+                writer.write(encode_request(1, method, asked))
                 return _converted(await _result(home, reader, on_change), method)
         except TimeoutError as error:
             raise DaemonUnreachable(socket_path(home), "it did not answer in time") from error
@@ -60,6 +63,7 @@ async def call(
                 raise
         except (DaemonUnreachable, OSError) as error:  # it has died meanwhile: what can be asked twice is asked again
             losses += 1
+            asked = rest(params, time.monotonic() - began)
             if losses == _LOSSES_MAX or not start or not OPERATIONS[method].idempotent:
                 raise _unreachable(home, error) from error
         finally:

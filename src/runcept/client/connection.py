@@ -11,7 +11,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import msgspec
 
@@ -23,7 +23,7 @@ from runcept.core.views import ProcessView
 from runcept.errors import BadRequest, DaemonUnreachable, HomeUnsafe, UsageError
 from runcept.paths import ensure_private, socket_path
 
-__all__ = ["PATIENCE", "Connection", "OnProgress"]
+__all__ = ["PATIENCE", "Connection", "OnProgress", "rest"]
 
 PATIENCE = 30.0
 """Seconds that an answer may take beyond the time that the request itself allows."""
@@ -32,6 +32,13 @@ _RETRY_SECONDS = 0.005
 _READ_BYTES = 1 << 16
 
 OnProgress = Callable[[ProcessView], None]
+_P = TypeVar("_P", bound=Params)
+
+
+def rest(params: _P, elapsed: float) -> _P:
+    """The request to ask again after so many seconds of it: with what is left of its `timeout`, if it has one."""
+    timeout = getattr(params, "timeout", None)
+    return params if timeout is None else msgspec.structs.replace(params, timeout=max(0.0, timeout - elapsed))
 
 
 class Connection:

@@ -18,8 +18,9 @@ import msgspec
 
 from runcept.api import messages as m
 from runcept.client import inquiry, line_wait
-from runcept.client.autostart import ensure_daemon
+from runcept.client.asking import asked
 from runcept.client.calls import call
+from runcept.client.connection import Connection, rest
 from runcept.config.discovery import find_project
 from runcept.core.views import EnvironmentView, Health, ProcessView, State
 from runcept.errors import (
@@ -301,12 +302,11 @@ class Calls:
             raise UsageError("there is no pattern", hint="With until=line give `pattern`, a regular expression.")
         has_gone = threading.Event()
 
-        def wait() -> m.Waited:
-            with ensure_daemon(self._home) as connection:
-                return line_wait.wait_for_line(connection, params, pattern, has_gone.is_set)
+        def wait(daemon: Connection, elapsed: float) -> m.Waited:
+            return line_wait.wait_for_line(daemon, rest(params, elapsed), pattern, has_gone.is_set)
 
         try:
-            return await asyncio.to_thread(wait)
+            return await asyncio.to_thread(asked, self._home, os.environ, wait)
         finally:
             has_gone.set()
 

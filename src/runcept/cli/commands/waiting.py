@@ -12,7 +12,7 @@ from runcept.cli.framework import command
 from runcept.cli.invocation import Invocation
 from runcept.cli.parameters import name_argument, names_argument, timeout_option
 from runcept.cli.target import current
-from runcept.client.connection import PATIENCE
+from runcept.client.connection import PATIENCE, rest
 from runcept.core.printable import printable
 from runcept.core.views import ProcessView
 from runcept.errors import NotAwaited, PatternInvalid, RunceptError, TimedOut, WillNotBeReady
@@ -59,8 +59,8 @@ def wait(invocation: Invocation, names: tuple[str, ...], condition: str, timeout
     if condition.startswith(_LINE):
         from runcept.client.line_wait import wait_for_lines
 
-        with invocation.connected() as connection:
-            found = wait_for_lines(connection, params, condition.removeprefix(_LINE))
+        pattern = condition.removeprefix(_LINE)
+        found = invocation.asked(lambda daemon, elapsed: wait_for_lines(daemon, rest(params, elapsed), pattern))
     else:
         found = invocation.call("wait_all", params, patience=PATIENCE)
     judged = [_judged(each, condition, timeout) for each in found.waited]
@@ -144,8 +144,8 @@ def explain(invocation: Invocation, name: str) -> None:
     """Tell why a process is as it is: the chain of causes, its last words, and what would change it."""
     from runcept.client.inquiry import explain as ask
 
-    with invocation.connected() as connection:
-        found = ask(connection, Explain(environment=current(invocation), name=name))
+    params = Explain(environment=current(invocation), name=name)
+    found = invocation.asked(lambda daemon, _: ask(daemon, params))
     if invocation.options.json:
         invocation.print_json(found)
         return
