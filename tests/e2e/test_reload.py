@@ -156,6 +156,27 @@ def test_a_new_name_finds_the_old_ones_port_free(project: Project) -> None:
     assert [(each["name"], each["state"]) for each in outcome["processes"]] == [("site", "running")]
 
 
+def test_two_exchange_their_ports(project: Project) -> None:
+    """Neither is started before the other has let go."""
+    ports = free_ports(2)
+    (project.path / "serve.py").write_text(SLOW_TO_END)
+
+    def serving(name: str, port: int) -> str:
+        return process(
+            name, "exec python3 serve.py $PORT", f"ports = [{port}]", f'health_check = "tcp://127.0.0.1:{port}"'
+        )
+
+    project.write(HEAD + serving("api", ports[0]) + serving("web", ports[1]))
+    project.run("activate")
+    project.write(HEAD + serving("api", ports[1]) + serving("web", ports[0]))
+    outcome = project.json("reload")
+    assert outcome["ok"]
+    assert {each["name"]: (each["state"], each["ports"]) for each in outcome["processes"]} == {
+        "api": ("running", [ports[1]]),
+        "web": ("running", [ports[0]]),
+    }
+
+
 def test_what_a_start_has_taken_over_is_applied_by_reload(project: Project) -> None:
     """`start` of another one reads the file as well; what runs is said to be behind, until it is reloaded."""
     project.write(HEAD + process("web") + process("other"))

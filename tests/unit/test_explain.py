@@ -84,6 +84,21 @@ def test_a_chain_is_told_to_where_it_began() -> None:
     assert [each.process for each in chain(supervisor, "db")] == ["db"]
 
 
+def test_a_port_that_is_waited_for_is_no_dependency() -> None:
+    """The sentence says what is waited for, and when it starts."""
+    reason = "waits for port 1, which api gives up when it has ended"
+    supervisor = world(
+        process("api"),
+        process("web"),
+        api={"state": State.STOPPING, "reason": "stopped by request: SIGTERM was sent"},
+        web={"state": State.PENDING, "reason": reason, "blamed": "api", "wanted": True},
+    )
+    told = chain(supervisor, "web")
+    assert [each.process for each in told] == ["web", "api"]
+    assert why(told[0], str) == f"it {reason}"
+    assert what_next(supervisor, "web", NOW) == "It starts by itself when api has ended, and given up its port."
+
+
 def test_a_dependency_that_is_well_is_no_cause() -> None:
     """What runs without a reason blames nobody."""
     supervisor = world(process("db"), process("web", "db"), web={"state": State.RUNNING, "reason": ""})

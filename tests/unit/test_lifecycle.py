@@ -62,9 +62,14 @@ class Story:
         chosen = self.supervisor.with_running_dependents(names) if dependents else names
         return self.take(self.supervisor.restart(chosen, self.now))
 
-    def spawned(self, name: str) -> list[Effect]:
+    def edit(self, *processes: Process) -> None:
+        """The lives go on under another project."""
+        project = Project(path="/p", name="p", processes=processes)
+        self.supervisor = Supervisor(project, self.supervisor.lives.values(), lambda: 0.0)
+
+    def spawned(self, name: str, *ports: int) -> list[Effect]:
         run = self.supervisor.lives[name].run
-        return self.take(self.supervisor.handle(ev.Spawned(name, run, 100 + run, 5.0), self.now))
+        return self.take(self.supervisor.handle(ev.Spawned(name, run, 100 + run, 5.0, ports), self.now))
 
     def healthy(self, name: str, health: Health = Health.HEALTHY, reason: str = "it answered") -> list[Effect]:
         run = self.supervisor.lives[name].run
@@ -508,3 +513,41 @@ def test_after_a_reboot_nothing_sleeps() -> None:
     life = story.supervisor.lives["web"]
     after_reboot(life)
     assert (life.asleep, life.reason) == (False, "the machine was restarted")
+
+
+def test_a_port_that_another_one_gives_up_is_waited_for() -> None:
+    """Two that exchange theirs are both down before either has the other's; who waits, tells for what."""
+    story = Story(process("api", ports=(1,)), process("web", ports=(2,)))
+    story.start("api", "web")
+    story.spawned("api", 1)
+    story.spawned("web", 2)
+    story.edit(process("api", ports=(2,)), process("web", ports=(1,)))
+    assert story.restart("api", "web") == [Signal("api", 1, "SIGTERM"), Signal("web", 1, "SIGTERM")]
+    assert story.exited("api") == [Release("api", 1)]
+    assert (story.state("api"), story.supervisor.lives["api"].blamed) == (State.PENDING, "web")
+    assert story.reason("api") == "waits for port 2, which web gives up when it has ended"
+    assert story.exited("web") == [Release("web", 1), Spawn("api", 2), Spawn("web", 2)]
+
+
+def test_a_port_that_another_one_keeps_is_not_waited_for() -> None:
+    """The start fails for it, and tells whose it is."""
+    story = Story(process("api", ports=(1,)), process("web"))
+    story.start("api")
+    story.spawned("api", 1)
+    story.edit(process("api"), process("web", ports=(1,)))
+    assert story.start("web") == [Spawn("web", 1)]
+
+
+def test_who_waits_for_a_port_can_be_stopped_and_started_again() -> None:
+    """It has not begun; and the port is still not there."""
+    story = Story(process("api", ports=(1,)), process("web"))
+    story.start("api")
+    story.spawned("api", 1)
+    story.edit(process("api"), process("web", ports=(1,)))
+    story.stop("api")
+    assert story.start("web") == []
+    story.stop("web")
+    assert story.state("web") is State.STOPPED
+    assert story.start("web") == []
+    assert story.state("web") is State.PENDING
+    assert story.exited("api") == [Release("api", 1), Spawn("web", 1)]

@@ -273,6 +273,8 @@ def _mended(supervisor: Supervisor, life: Life) -> str:
 
 def _awaited(supervisor: Supervisor, process: Process, dependency: str) -> str:
     wanted = {each.name: each.condition for each in process.depends_on}.get(dependency, Condition.READY)
+    if dependency and dependency not in {each.name for each in process.depends_on}:
+        return f"{dependency} has ended, and given up its port"
     ends = bool(dependency) and _means_end(supervisor, dependency, wanted)
     words = "has ended with success" if ends else f"is {wanted}"
     return f"{dependency or 'what it needs'} {words}"

@@ -36,6 +36,10 @@ class Supervisor:
         self._processes = {process.name: process for process in project.processes}
         self._jitter = jitter
         self._changed: set[str] = set()
+        self._owners = {port: life.name for life in self.lives.values() if life.is_up for port in life.ports}
+        """Of each port the life that was given it last."""
+        self._queued: set[str] = set()
+        """What waits for a port that another one has until it has ended."""
 
     # ---------------------------------------------------------------------------------------- requests
 
@@ -124,7 +128,7 @@ class Supervisor:
         for event in events:
             effects += self._step(event, now)
             near |= self.plan.neighbours(event.name)
-        return effects + self._reconcile(near, now)
+        return effects + self._reconcile(near | self._queued, now)
 
     def _reconcile(self, near: set[str], now: float) -> list[Effect]:
         """Grant what intent and graph allow, until nothing more is: only neighbours of a change can be affected."""
@@ -140,7 +144,13 @@ class Supervisor:
     def _step(self, event: ev.Event, now: float) -> list[Effect]:
         self._changed.add(event.name)
         context = Context(process=self._processes[event.name], now=now, jitter=self._jitter())
-        return step(self.lives[event.name], event, context)
+        life = self.lives[event.name]
+        effects = step(life, event, context)
+        if isinstance(event, ev.Spawned):
+            self._owners.update(dict.fromkeys(life.ports, life.name))
+        if life.state is not State.PENDING:
+            self._queued.discard(life.name)
+        return effects
 
     def _permission(self, life: Life) -> ev.Event | None:
         if life.wanted and not life.restarting:
@@ -157,11 +167,25 @@ class Supervisor:
                 return ev.DependencyFailed(life.name, reason, dependency.name)
             if reason and not waiting:
                 waiting, blamed = reason, dependency.name
+        if not waiting and (port := self._port_given_up(life)):
+            blamed = self._owners[port]
+            waiting = f"waits for port {port}, which {blamed} gives up when it has ended"
+            self._queued.add(life.name)
         if not waiting:
             return ev.StartAllowed(life.name)
         if (life.state, life.reason) == (State.PENDING, waiting):
             return None
         return ev.Blocked(life.name, waiting, blamed)
+
+    def _port_given_up(self, life: Life) -> int | None:
+        """A port that it is to have, and that another one has which is on its way down: so two can exchange theirs."""
+        for port in self._processes[life.name].ports:
+            owner = self.lives.get(self._owners.get(port, life.name))
+            if owner is None or owner is life or not owner.is_up or port not in owner.ports:
+                continue
+            if owner.state is State.STOPPING or owner.restarting or not owner.wanted:
+                return port
+        return None
 
     def _unmet(self, dependency: Dependency) -> tuple[bool, str]:
         """(it never will be, why the condition does not hold); the sentence is empty where it holds."""

@@ -76,7 +76,9 @@ def _is_judged(cause: Cause) -> bool:
 
 def _because_of_another(cause: Cause) -> str:
     if cause.state is State.PENDING:
-        what = _NEEDS[Condition.COMPLETED if cause.needs_end else cause.needs or Condition.READY]
+        if cause.needs is None:  # not a dependency: it has what this one is to have
+            return f"it {cause.reason}"
+        what = _NEEDS[Condition.COMPLETED if cause.needs_end else cause.needs]
         also = f", and for {', '.join(cause.also_waits_for)}" if cause.also_waits_for else ""
         return f"it waits for {cause.blames} {what}{also}"
     if cause.state in {State.STARTING, State.RUNNING}:
