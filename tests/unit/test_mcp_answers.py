@@ -256,7 +256,7 @@ def test_a_chain_of_causes_is_told_from_the_process_to_its_root() -> None:
     """One line each, then what to do, then the root's last words."""
     root = view("db", State.FAILED, reason="exit code 4: disk full", exit_code=4)
     causes = [
-        Cause("web", State.PENDING, "waits for db", blames="db"),
+        Cause("web", State.PENDING, "waits for db", blames="db", needs=Condition.READY),
         Cause("db", State.FAILED, "exit code 4: disk full", limiter=Limiter(3, 10, 300), run_before=BEFORE),
     ]
     told = Explanation(environment="/p", process=view(), causes=causes, root=root, next="Mend db first.")

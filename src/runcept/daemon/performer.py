@@ -17,12 +17,12 @@ from typing import Any
 
 from runcept.core import effects as fx
 from runcept.core import events as ev
-from runcept.core.model import HealthCheck, LogLimits, Probe, Process
-from runcept.core.secrets import mask
+from runcept.core.model import HealthCheck, LogLimits, Process
 from runcept.daemon.capture import Capture, Note, Output, Watch, why
 from runcept.daemon.engine import Engine
 from runcept.daemon.environment import Environment
-from runcept.daemon.runs import GROUP, PORTS, Run, Runs
+from runcept.daemon.prober import Prober
+from runcept.daemon.runs import GROUP, PORTS, REASON_LENGTH, Run, Runs
 from runcept.daemon.surroundings import child_environ, choose_ports
 from runcept.daemon.wake import Waker
 from runcept.database.queries import Database
@@ -35,9 +35,8 @@ from runcept.errors import (
     RunceptError,
 )
 from runcept.logs.commit import CommitFile
-from runcept.logs.reader import read
 from runcept.paths import ensure_project_directory, log_path, logs_directory
-from runcept.process import cgroups, members, probes
+from runcept.process import cgroups, members
 from runcept.process.fate import Fate, oom_kills
 from runcept.process.identity import boot_id
 from runcept.process.keeper_link import HeldRun, KeeperLink, NotAsked, never_ran
@@ -53,8 +52,6 @@ _DRAIN_SECONDS = 5.0
 _CONSUMED_STEP = 1 << 20
 """The keeper is told how far a log is in steps of so many bytes: a 64th of what it lets wait."""
 _UNHELD_POLL = 0.1
-_REASON_LENGTH = 500
-"""Characters of a line of output within a reason."""
 _KEEPER_SECONDS = 0.5
 """For the keeper to pass a signal on: the grace runs, and one that is suspended must not keep it from them."""
 _RETRY_SECONDS = 1.0
@@ -76,6 +73,7 @@ class SystemPerformer:
         self.capture = Capture(asyncio.get_running_loop(), self._consumed, self._unlogged)
         self.runs = Runs(home)
         self.waker = Waker(engine, spawn_task)
+        self.prober = Prober(engine, self.runs, self.waker, spawn_task)
 
     # ------------------------------------------------------------------------------ the engine's orders
 
@@ -105,7 +103,7 @@ class SystemPerformer:
 
     def probe(self, environment: Environment, due: ProbeDue) -> None:
         """Ask for the health of a process."""
-        self._spawn_task(self._probe(environment, due))
+        self._spawn_task(self.prober.probe(environment, due))
 
     def has_lost(self, link: KeeperLink) -> bool:
         """Whether this keeper is gone: what it has told is not true any more."""
@@ -143,7 +141,7 @@ class SystemPerformer:
                 _log.exception("%s: could not be started", run.key)
             run.ports = ()
             reason, hint = (error.message, error.hint) if isinstance(error, RunceptError) else (why(error), "")
-            reason = _masked(run, reason)
+            reason = run.masked(reason)
             await self._note_failure(run, reason)
             final = isinstance(error, PortTaken)
             self._engine.post(environment, ev.SpawnFailed(run.name, run.number, reason, time.time(), final, hint))
@@ -202,23 +200,7 @@ class SystemPerformer:
         """Its main process lives: log its output, and watch for the line that makes it ready, if `check` is for one."""
         run.pid, run.start_time, run.in_keeper, run.is_admitted = pid, start_time, True, True
         run.fate = run.fate or Fate(pid, start_time)
-        watch = None
-        if check is not None and check.probe is Probe.LOG:
-            watch = Watch(check.target, lambda line: self._spawn_task(self._matched(run, line)))
-        await self.open_log(run, first, watch)
-
-    def look_for_readiness(self, run: Run, check: HealthCheck | None) -> None:
-        """Look for that line in what is logged already."""
-        if check is not None and check.probe is Probe.LOG:
-            self._spawn_task(self._look_for_readiness(run, check.target))
-
-    async def _look_for_readiness(self, run: Run, pattern: str) -> None:
-        """The line that makes it ready may have been logged by a daemon that did not live to tell."""
-        paths = {run.name: log_path(run.environment.path, run.name)}
-        with suppress(LogNotReadable):  # what is logged from now on is seen
-            page = await asyncio.to_thread(read, paths, lines=1, grep=pattern, run=run.number)
-            for line in page.lines:
-                await self._matched(run, line.message)
+        await self.open_log(run, first, self.prober.watch(run, check))
 
     async def open_log(self, run: Run, first: Note | None = None, watch: Watch | None = None) -> None:
         """Move its output from the spool to its log from now on."""
@@ -254,7 +236,7 @@ class SystemPerformer:
         """SIGKILL to all of it, until nothing is left or what is left cannot be killed."""
         cgroups.kill(run.group)
         if left := await sweep(lambda: self.members(run)):
-            names = _masked(run, members.named(left))
+            names = run.masked(members.named(left))
             _log.error("%s: cannot be killed: %s", run.key, names)
             self._engine.post(run.environment, ev.Gone(run.name, run.number, names))
 
@@ -308,7 +290,7 @@ class SystemPerformer:
         if run.is_logged and not await self.capture.drained(run.key, size, _DRAIN_SECONDS):
             _log.warning("%s: ended, and its last output is not in the log yet", run.key)
         name = None if signal is None else name_of(signal)
-        last_line = _masked(run, await self._last_words(run) or never_ran(failed))[:_REASON_LENGTH]
+        last_line = run.masked(await self._last_words(run) or never_ran(failed))[:REASON_LENGTH]
         self.note_end(run, code, name, at)
         with self._database.transaction():
             self._database.ended_run(run.key, code, name, at)
@@ -399,40 +381,6 @@ class SystemPerformer:
             await self.link.release(key)
         self.runs.remove_directory(key)
 
-    # -------------------------------------------------------------------------------------------- health
-
-    async def _probe(self, environment: Environment, due: ProbeDue) -> None:
-        try:
-            result = await self._ask(environment, due)
-        except Exception as error:  # noqa: BLE001  whatever it was: without an answer it would never be asked again
-            _log.exception("%s: its health could not be asked for", due.name)
-            result = probes.ProbeResult(ok=False, detail=f"cannot be asked: {why(error)}", seconds=0.0)
-        self._engine.probed(environment, due.name, due.run, ok=result.ok, detail=result.detail)
-
-    async def _ask(self, environment: Environment, due: ProbeDue) -> probes.ProbeResult:
-        process = environment.project.process(due.name)
-        if self.waker.is_deaf(environment, process, due.check):
-            return probes.ProbeResult(ok=False, detail=f"it has not bound {process.doorstep} yet", seconds=0.0)
-        run = self.runs.find(environment.path, due.name, due.run)
-        ports = environment.lives[due.name].ports
-        marker = run.marker() if run is not None else {}
-        environ = (
-            await child_environ(environment.environ, process, marker, ports) if due.check.probe is Probe.CMD else {}
-        )
-        return await probes.probe(
-            due.check,
-            cwd=process.working_dir,
-            env=environ,
-            shell=environment.project.shell,
-            umask=environment.umask,
-            tag=members.tag(marker, self.home),
-        )
-
-    async def _matched(self, run: Run, line: str) -> None:
-        await run.begun.wait()
-        said = _masked(run, line[: 8 * _REASON_LENGTH])[:_REASON_LENGTH]
-        self._engine.probed(run.environment, run.name, run.number, ok=True, detail=f"it wrote: {said}")
-
     # -------------------------------------------------------------------------------------------- output
 
     def bytes_arrived(self, key: str, size: int, stuck: str = "") -> None:
@@ -477,11 +425,6 @@ class SystemPerformer:
         """After the last run: end what serves them all."""
         self.capture.end()
         self.runs.end()
-
-
-def _masked(run: Run, text: str) -> str:
-    """As it may be told: without the secrets of the run's environment."""
-    return mask(text, run.environment.secrets(run.name))
 
 
 def _make_room(project: str) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from runcept.core.model import Process
+from runcept.core.secrets import mask
 from runcept.daemon.environment import Environment
 from runcept.daemon.surroundings import Holder, marker_of
 from runcept.errors import NoDescriptorLeft
@@ -22,10 +23,12 @@ from runcept.process.identity import start_time
 from runcept.process.limits import patiently, runs_that_fit
 from runcept.process.system import command_of, tag_of
 
-__all__ = ["GROUP", "PORTS", "Run", "Runs"]
+__all__ = ["GROUP", "PORTS", "REASON_LENGTH", "Run", "Runs"]
 
 PORTS, GROUP = "ports", "cgroup"
 """What the keeper is told beside the marker: the ports and the control group, for a daemon that has to find out."""
+REASON_LENGTH = 500
+"""Characters of a line of output within a reason."""
 _LEAVING_SECONDS = 5.0
 """For a run that is over to give its descriptors back."""
 _OVER = "~over"
@@ -85,6 +88,10 @@ class Run:
     def marker(self) -> dict[str, str]:
         """The variables by which what it starts can be told."""
         return marker_of(self.environment.path, self.name, self.number)
+
+    def masked(self, text: str) -> str:
+        """As it may be told: without the secrets of its environment."""
+        return mask(text, self.environment.secrets(self.name))
 
 
 class Runs:
