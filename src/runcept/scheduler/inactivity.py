@@ -22,7 +22,7 @@ _WARNED_AT = 0.9
 """Of the time."""
 _LOOKS = 20
 """Within the shortest timeout, so that a use that is noticed late is so by a twentieth of it."""
-_SHORTEST, _LONGEST = 1.0, 30.0
+_SHORTEST, _LONGEST = 2.0, 30.0
 _KEPT_WITHIN = 0.05
 """Of the timeout: what is stored may lag by so much, for a use that goes on is not worth a write at each look."""
 
