@@ -118,17 +118,21 @@ def test_a_start_in_the_hands_of_a_dying_keeper_is_made_good(stage: Stage) -> No
     assert [entry.pid for entry in living] == [answer.processes[0].pid]
 
 
-def test_a_stop_that_the_daemon_did_not_live_to_pass_on_is_passed_on(stage: Stage) -> None:
-    """The process gets its signal from the next daemon, and is not killed for having heard nothing."""
-    one(stage, """command = "trap 'exit 5' TERM; while :; do sleep 0.02; done"\nstop_timeout = "20s\"""")
+@pytest.mark.parametrize("grace", [20, 2])
+def test_a_stop_that_the_daemon_did_not_live_to_pass_on_is_passed_on(stage: Stage, grace: float) -> None:
+    """The process gets its signal from the next daemon, and is not killed for having heard nothing till then."""
+    one(stage, f"""command = "trap 'sleep 0.8; exit 5' TERM; while :; do sleep 0.02; done"\nstop_timeout = {grace}""")
     stage.ask_for("activate")
     (keeper,) = stage.keepers()
     os.kill(keeper, signal.SIGSTOP)  # so that the signal does not arrive
     stage.ask_for("stop", "web", wait=False)
     wait_until(lambda: stage.statuses()["web"].state == "stopping")
     stage.kill([*stage.daemons(), keeper])
+    dead_since = time.monotonic()
+    wait_until(lambda: time.monotonic() > dead_since + min(grace, 2))
     wait_until(lambda: stage.statuses()["web"].state == "stopped")
-    assert stage.statuses()["web"].exit_code == 5
+    view = stage.statuses()["web"]
+    assert (view.exit_code, view.exit_signal) == (5, None)
 
 
 def test_a_line_that_made_ready_is_not_forgotten(stage: Stage) -> None:

@@ -34,3 +34,22 @@ def test_a_loop_that_is_always_late_acts_on_its_deadlines_all_the_same(tmp_path:
         return environment.lives["web"].state is State.RUNNING
 
     assert asyncio.run(scene())
+
+
+def test_no_time_is_up_while_it_is_heard_what_has_happened(tmp_path: Path) -> None:
+    """A daemon that comes back to deadlines that have passed first finds out what became of what they are about."""
+
+    async def scene() -> tuple[State, bool]:
+        database = Database(Storage(str(tmp_path / "runcept.db")))
+        engine = Engine(asyncio.get_running_loop(), database)
+        life = Life(name="web", state=State.STARTING, wanted=True, run=1, pid=1, deadline=engine.now() - 60)
+        environment = engine.restore(StoredEnvironment(PROJECT, None, None, [life]))
+        with engine.hearing():
+            engine.resume(environment)
+            await asyncio.sleep(TURN_SECONDS)  # in which it would be: that it is not has no event
+            before = environment.lives["web"].state
+        is_up = await engine.wait_until(lambda: environment.lives["web"].state is State.RUNNING, 10)
+        database.close()
+        return before, is_up
+
+    assert asyncio.run(scene()) == (State.STARTING, True)

@@ -23,6 +23,7 @@ __all__ = [
     "after_reboot",
     "all_gone",
     "await_ready",
+    "begin_grace",
     "ended",
     "ended_as_told",
     "ended_at_last",
@@ -267,7 +268,7 @@ def stop_newborn(life: Life, event: ev.Spawned, context: Context) -> Effects:
     life.pid, life.ports, life.started_at, life.started = event.pid, event.ports, event.at, context.now
     if life.kill:
         return _kill(life, f"{life.stop_reason}: SIGKILL was sent")
-    life.deadline = context.now + context.process.stop_timeout
+    begin_grace(life, context)
     return [Signal(life.name, life.run, context.process.stop_signal)]
 
 
@@ -278,7 +279,8 @@ def lose_patience(life: Life, event: ev.DeadlineReached, context: Context) -> Ef
     """
     del event
     if life.pid is None and life.ended_at is None and not life.asked:
-        life.asked, life.deadline = True, context.now + context.process.stop_timeout
+        life.asked = True
+        begin_grace(life, context)
         return [Signal(life.name, life.run, context.process.stop_signal)]
     return _kill(life, f"did not end within {format_duration(context.process.stop_timeout)}: SIGKILL was sent")
 
@@ -378,6 +380,11 @@ def after_reboot(life: Life) -> list[Record]:
     life.pid, life.health, life.actor = None, Health.NONE, SUPERVISOR
     _enter(life, State.STOPPED, "the machine was restarted")
     return [_record(life, "stopped", life.reason)]
+
+
+def begin_grace(life: Life, context: Context) -> None:
+    """Its stop signal is sent now, or again."""
+    life.deadline = context.now + context.process.stop_timeout
 
 
 def taken_in(life: Life, event: ev.Spawned, context: Context) -> None:

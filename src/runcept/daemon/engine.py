@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from runcept.core.effects import Effect, Record, Release, Spawn
@@ -56,6 +57,7 @@ class Engine:
         self._database = database
         self._timer: asyncio.TimerHandle | None = None
         self._hearing_until = 0.0
+        self._is_hearing = False
         self._watchers: set[Callable[[Environment], None]] = set()
         self._listeners: list[Callable[[StoredEvent], None]] = []
         self._deadlines: dict[str, float] = {}
@@ -315,8 +317,19 @@ class Engine:
             self._deadlines[environment.path] = deadline
         self._set_timer()
 
+    @contextmanager
+    def hearing(self) -> Iterator[None]:
+        """Deadlines wait until all is heard of what has happened while nobody was there to hear it."""
+        self._is_hearing = True
+        try:
+            yield
+        finally:
+            self._is_hearing = False
+            self._set_timer()
+
     def _set_timer(self) -> None:
-        upcoming = max(min(self._deadlines.values()), self._hearing_until) if self._deadlines else None
+        is_free = self._deadlines and not self._is_hearing
+        upcoming = max(min(self._deadlines.values()), self._hearing_until) if is_free else None
         if self._timer is not None:
             if upcoming == self._timer.when():
                 return

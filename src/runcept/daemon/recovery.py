@@ -20,7 +20,7 @@ from runcept.core import effects as fx
 from runcept.core import events as ev
 from runcept.core.life import SUPERVISOR, Life
 from runcept.core.model import State
-from runcept.core.reactions import Context, after_reboot, taken_in
+from runcept.core.reactions import Context, after_reboot, begin_grace, taken_in
 from runcept.daemon.capture import Note
 from runcept.daemon.engine import Engine
 from runcept.daemon.environment import Environment
@@ -56,6 +56,10 @@ class Recovery:
 
     async def run(self) -> None:
         """Take over what lives, end what has ended, start what is due."""
+        with self._engine.hearing():
+            await self._take_over_all()
+
+    async def _take_over_all(self) -> None:
         self._performer.runs.clear_away()
         self._restore()
         known = self._database.unreleased_runs()
@@ -223,7 +227,7 @@ class Recovery:
             check = None if life.ready else run.environment.project.process(run.name).health_check
             await self._performer.begin(run, check, entry.pid, entry.start_time, self._unlogged_start(run))
             self._performer.bytes_arrived(run.key, entry.size, entry.stuck)
-            self._performer.look_for_readiness(run, check)
+            self._performer.prober.look_for_readiness(run, check)
         elif ended is None and not self._lives(run):
             return False
         await self._performer.open_log(run, self._unlogged_start(run))
@@ -290,7 +294,10 @@ class Recovery:
         return is_alive(Identity(run.pid, run.start_time, boot_id()))
 
     def _redo(self, run: Run, life: Life) -> None:
-        """Do again what the earlier daemon may not have lived to do: better one signal too many than none."""
+        """Do again what the earlier daemon may not have lived to do: better one signal too many than none.
+
+        The grace begins anew with it, for that may be the first one.
+        """
         if life.state is State.STOPPING:
             if life.ended_at is not None:
                 self._performer.perform(run.environment, fx.Watch(run.name, run.number))
@@ -298,6 +305,7 @@ class Recovery:
                 self._performer.perform(run.environment, fx.Kill(run.name, run.number))
             else:
                 process = run.environment.project.process(run.name)
+                begin_grace(life, Context(process=process, now=self._engine.now(), jitter=0.0))
                 self._performer.perform(run.environment, fx.Signal(run.name, run.number, process.stop_signal))
 
     async def _lose(self, run: Run, life: Life) -> None:
