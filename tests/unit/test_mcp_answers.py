@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from runcept.api.messages import Explanation
 from runcept.core.explain import Cause, Limiter, RunBefore
+from runcept.core.model import Condition
 from runcept.core.views import EnvironmentView, Health, ProcessView, ReloadError, State
 from runcept.errors import PortTaken, RemoteError
 from runcept.logs.digest import ErrorItem
