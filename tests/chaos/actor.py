@@ -1,8 +1,9 @@
 """The program that campaigns run as every process: it does what its kind does, and leaves evidence that outlives it.
 
-`python -I -S actor.py DIRECTORY KIND [PORT]`, standard library only. Evidence in DIRECTORY: a line of JSON in `journal`
-for each process that begins, and for each that finds another copy of itself alive; and NAME.RUN, mapped memory that
-holds how many lines were begun and done, and how it means to end: written before it ends, readable after any death.
+`python -I -S actor.py DIRECTORY KIND`, standard library only; a server listens on $PORT. Evidence in DIRECTORY: a line
+of JSON in `journal` for each process that begins, and for each that finds another copy of itself alive; and NAME.RUN,
+mapped memory that holds how many lines were begun and done, and how it means to end: written before it ends, readable
+after any death.
 """
 
 from __future__ import annotations
@@ -116,13 +117,13 @@ def leave_behind(evidence: Evidence) -> None:
         os._exit(0)
 
 
-def main(directory: str, kind: str, port: str = "0") -> None:
+def main(directory: str, kind: str) -> None:
     """Be of a kind until the end."""
     evidence = Evidence(directory)
     actor = Actor(evidence, heeds_term=kind != "stubborn")
     with contextlib.ExitStack() as stack:
         if kind == "server":
-            stack.enter_context(socket.create_server(("127.0.0.1", int(port))))
+            stack.enter_context(socket.create_server(("127.0.0.1", int(os.environ.get("PORT", "0")))))
         if kind == "stubborn" or (kind == "flaky" and random.random() < 0.3):
             leave_behind(evidence)
         if kind == "flaky":

@@ -83,8 +83,8 @@ class Campaign:
         self.found: list[tuple[str, str]] = []
         self.later = Later()
         self.disk = LogDisk(self.stage.project / ".runcept")
-        (port,) = free_ports(1)
-        self.server = f"server-{port}"
+        self.ports = free_ports(2)
+        self.editing = threading.Lock()
         self.kinds = {
             "steady": _AGAIN,
             "steady-asked": f'{_CHECKED}health_check = "cmd://kill -0 $$"',
@@ -92,10 +92,11 @@ class Campaign:
             "flaky": f'{_AGAIN}stop_timeout = "200ms"',
             "quits": "",
             "stubborn": f'{_AGAIN}stop_timeout = "300ms"',
-            self.server: f'{_CHECKED}health_check = "tcp://127.0.0.1:{port}"',
-            "client": f'{_AGAIN}depends_on = ["{self.server}"]',
+            "server-a": f'{_CHECKED}health_check = "tcp://127.0.0.1:$PORT"',
+            "server-b": f'{_CHECKED}health_check = "tcp://127.0.0.1:$PORT"',
+            "client": f'{_AGAIN}depends_on = ["server-a"]',
         }
-        self.stage.write(self.kinds, 'log = {max_size = "50MB", keep = 100}')
+        self._edit(self.chance)
 
     def run(self, seconds: float) -> Report:
         """Rounds for about so long, and the verdict."""
@@ -163,9 +164,21 @@ class Campaign:
             ("restart", m.Restart(environment=where, names=names, wait=wait, timeout=2)),
             ("deactivate", m.Deactivate(environment=where, wait=wait, timeout=2)),
             ("status", m.Status(environment=where)),
+            ("reload", m.Reload(environment=where, wait=wait, timeout=2)),
         ]
-        method, params = chance.choices(requests, weights=[3, 3, 2, 3, 1, 2])[0]
+        method, params = chance.choices(requests, weights=[3, 3, 2, 3, 1, 2, 2])[0]
+        if method == "reload":
+            self._edit(chance)
         self.stage.ask(method, params)
+
+    def _edit(self, chance: random.Random) -> None:
+        """Save another project file: with other variables for some, or the ports of the servers exchanged."""
+        with self.editing:
+            chance.shuffle(self.ports)
+            kinds = {name: f'{keys}\nenv = {{EDIT = "{chance.randrange(2)}"}}' for name, keys in self.kinds.items()}
+            for name, port in zip(("server-a", "server-b"), self.ports, strict=True):
+                kinds[name] += f"\nports = [{port}]"
+            self.stage.write(kinds, 'log = {max_size = "50MB", keep = 100}')
 
     # -------------------------------------------------------------------------------------------- faults
 

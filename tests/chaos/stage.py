@@ -60,14 +60,16 @@ class Stage:
         actor = Path(__file__).with_name("actor.py")
         parts = [f'[project]\nname = "chaos"\n{of_all}\n']
         for name, keys in kinds.items():
-            kind, _, port = name.partition("-")
-            command = [sys.executable, "-I", "-S", str(actor), str(self.evidence), kind, *([port] if port else [])]
+            kind = name.partition("-")[0]
+            command = [sys.executable, "-I", "-S", str(actor), str(self.evidence), kind]
             parts.append(f'[[process]]\nname = "{name}"\ncommand = {command!r}\n{keys}\n')
         self.write_file("".join(parts))
 
     def write_file(self, text: str) -> None:
-        """Make the project file of text."""
-        (self.project / ".runcept.toml").write_text(text, encoding="utf-8")
+        """Make the project file of text; whoever reads it meanwhile reads a whole one."""
+        new = self.project / ".runcept.toml.new"
+        new.write_text(text, encoding="utf-8")
+        new.rename(self.project / ".runcept.toml")
 
     def begin(self, *command: str) -> None:
         """Start the daemon as a child of this command, so that it has what that passes on to whom it executes."""

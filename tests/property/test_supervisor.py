@@ -6,12 +6,14 @@ import heapq
 import random
 from typing import Any
 
+import msgspec
 from hypothesis import HealthCheck as Slow
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runcept.core import events as ev
 from runcept.core.effects import Effect, Kill, Release, Signal, Spawn, Watch
+from runcept.core.life import Life
 from runcept.core.model import (
     Condition,
     Dependency,
@@ -44,6 +46,8 @@ class World:
         self.agenda: list[tuple[float, int, ev.Event]] = []
         self.count = 0
         self.watched: set[tuple[str, int]] = set()
+        self.ports: dict[tuple[str, int], tuple[int, ...]] = {}
+        """(name, run) to what it was given."""
         self.exempt: set[str] = set()
         """Restarted on their own, or for their health: told to stop whatever needs them."""
 
@@ -57,12 +61,17 @@ class World:
             match effect:
                 case Spawn():
                     self.check_spawn(effect)
+                    ports = self.project.process(effect.name).ports
+                    if any(not set(ports).isdisjoint(self.ports[each]) for each in self.living):
+                        self.later(ev.SpawnFailed(effect.name, effect.run, "port taken", self.now, is_final=True))
+                        continue
                     if self.rng.random() < 0.1:
                         self.later(ev.SpawnFailed(effect.name, effect.run, "command not found: x", self.now))
                         continue
                     self.living[key] = self.rng.choice([1, 1, 2])
+                    self.ports[key] = ports
                     self.leader.add(key)
-                    self.later(ev.Spawned(effect.name, effect.run, 1000 + self.count, self.now))
+                    self.later(ev.Spawned(effect.name, effect.run, 1000 + self.count, self.now, self.ports[key]))
                 case Signal():
                     self.check_signal(effect)
                     if key in self.leader and self.rng.random() < 0.7:
@@ -106,6 +115,12 @@ class World:
     def check_spawn(self, spawn: Spawn) -> None:
         alive = [key for key in self.living if key[0] == spawn.name]
         assert not alive, f"{spawn.name} is spawned while {alive} lives"
+        ports = set(self.project.process(spawn.name).ports)
+        owners = [
+            self.supervisor.lives[name] for name, run in self.living if not ports.isdisjoint(self.ports[name, run])
+        ]
+        leaving = [each.name for each in owners if each.restarting or not each.wanted or each.state is State.STOPPING]
+        assert not leaving, f"{spawn.name} is spawned while {leaving} has its port, and is on its way down"
         for dependency in self.project.process(spawn.name).depends_on:
             other = self.supervisor.lives[dependency.name]
             task = self.project.process(dependency.name).kind is Kind.TASK
@@ -131,7 +146,9 @@ class World:
         """One thing that a person or the operating system does."""
         supervisor, now, rng = self.supervisor, self.now, self.rng
         some = rng.sample(names, rng.randint(1, len(names)))
-        match rng.choice(["start", "start", "stop", "restart", "dependents", "crash", "health", "health", "time"]):
+        match rng.choice(
+            ["start", "start", "stop", "restart", "dependents", "edit", "crash", "health", "health", "time"]
+        ):
             case "start":
                 self.perform(supervisor.start(some, now, rerun=rng.random() < 0.5))
             case "stop":
@@ -143,6 +160,8 @@ class World:
             case "dependents":
                 self.exempt |= set(some)
                 self.perform(supervisor.restart(supervisor.with_running_dependents(some), now))
+            case "edit":
+                self.edit()
             case "crash" if self.leader:
                 self.end(rng.choice(sorted(self.leader)))
             case "health" if self.leader:
@@ -152,6 +171,21 @@ class World:
                     self.perform(supervisor.handle(ev.HealthChanged(name, run, health, "probed"), now))
             case _:
                 self.advance(rng.choice([0.05, 0.5, 5.0]))
+
+    def edit(self) -> None:
+        """Their ports are dealt anew, and what runs is restarted for it."""
+        dealt = [process.ports for process in self.project.processes]
+        self.rng.shuffle(dealt)
+        processes = [
+            msgspec.structs.replace(process, ports=ports)
+            for process, ports in zip(self.project.processes, dealt, strict=True)
+        ]
+        self.project = Project(path="/p", name="p", processes=tuple(processes))
+        self.supervisor = Supervisor(self.project, self.supervisor.lives.values(), self.rng.random)
+        self.perform(self.supervisor.resume(self.now))
+        lives = self.supervisor.lives.values()
+        self.exempt |= {life.name for life in lives}
+        self.perform(self.supervisor.restart([life.name for life in lives if life.wanted], self.now))
 
     def advance(self, seconds: float) -> None:
         """Let time pass: the facts and deadlines that fall into it, in order."""
@@ -192,6 +226,7 @@ def any_project(rng: random.Random) -> Project:
                 depends_on=tuple(Dependency(name, rng.choice(conditions)) for name in needed),
                 kind=rng.choice([Kind.SERVICE, Kind.SERVICE, Kind.TASK]),
                 stop_timeout=rng.choice([0.0, 1.0, 10.0]),
+                ports=rng.choice([(), (1 + index,), (1 + index, 101 + index)]),
                 **options,
             )
         )
@@ -202,8 +237,9 @@ def any_project(rng: random.Random) -> Project:
 @settings(max_examples=300, deadline=None, suppress_health_check=list(Slow))
 @given(st.integers(0, 2**32))
 def test_every_history_keeps_the_invariants(seed: int) -> None:
-    """Never two runs of one process; nothing spawned before its dependencies are ready; nothing told to stop while
-    something that needs it runs; after a stop of everything no pid lives and no deadline remains."""
+    """Never two runs of one process; no port given away before it is given up; nothing spawned before its dependencies
+    are ready; nothing told to stop while something that needs it runs; after a stop of everything no pid lives and no
+    deadline remains."""
     rng = random.Random(seed)
     project = any_project(rng)
     world = World(project, rng)
@@ -224,10 +260,6 @@ def test_every_history_keeps_the_invariants(seed: int) -> None:
 @given(st.integers(0, 2**32))
 def test_a_stored_state_goes_on_where_it_was(seed: int) -> None:
     """A supervisor made from the stored lives of another decides as that one would have."""
-    import msgspec
-
-    from runcept.core.life import Life
-
     rng = random.Random(seed)
     project = any_project(rng)
     world = World(project, rng)
@@ -236,7 +268,7 @@ def test_a_stored_state_goes_on_where_it_was(seed: int) -> None:
         world.act(names)
         stored = msgspec.json.encode(list(world.supervisor.lives.values()))
         lives = msgspec.json.decode(stored, type=list[Life])
-        world.supervisor = Supervisor(project, lives, rng.random)
+        world.supervisor = Supervisor(world.project, lives, rng.random)
     world.exempt = set(names)
     world.perform(world.supervisor.stop(names, "stopped by request", world.now))
     world.advance(1000.0)

@@ -551,3 +551,22 @@ def test_who_waits_for_a_port_can_be_stopped_and_started_again() -> None:
     assert story.start("api", "web") == []  # what goes down to come up again gives its port up as well
     assert story.state("web") is State.PENDING
     assert story.exited("api") == [Release("api", 1), Spawn("api", 2), Spawn("web", 1)]
+
+
+def test_a_port_is_given_up_by_a_start_that_is_under_way_as_well() -> None:
+    """Two edits in a row: what is being started has its port before it is known to have begun."""
+    story = Story(process("api", ports=(1,)), process("web"))
+    story.start("api")
+    story.edit(process("api"), process("web", ports=(1,)))
+    story.restart("api")
+    assert story.start("web") == []
+    story.spawned("api", 1)
+    assert story.exited("api") == [Release("api", 1), Spawn("api", 2), Spawn("web", 1)]
+
+
+def test_a_start_that_has_failed_has_no_port() -> None:
+    """It is not in the way, and is not shown with one."""
+    story = Story(process("api", ports=(1,)), process("web"))
+    story.start("api")
+    story.supervisor.handle(ev.SpawnFailed("api", 1, "port 1 is held by pid 7", 6.0, is_final=True), story.now)
+    assert story.supervisor.lives["api"].ports == ()

@@ -45,6 +45,7 @@ class Life(msgspec.Struct, kw_only=True):
     pid: int | None = None
     """Null as well between Exited and Gone."""
     ports: tuple[int, ...] = ()
+    """Of its run: those that were declared, and once it has a pid those that it was given."""
     restarts: int = 0
     failures: list[float] = []
     """Instants, monotonic, of what counts against the restart limit."""

@@ -159,7 +159,7 @@ def spawn(life: Life, event: ev.StartAllowed, context: Context) -> Effects:
     life.run += 1
     life.started = context.now
     life.pid, life.exit_code, life.exit_signal, life.exit_reason = None, None, None, ""
-    life.started_at, life.ended_at, life.health, life.ports = None, None, Health.NONE, ()
+    life.started_at, life.ended_at, life.health, life.ports = None, None, Health.NONE, context.process.ports
     life.ready = life.restarting = life.kill = life.asked = False
     life.stopping_for, life.outdated = "", None
     _enter(life, State.STARTING, "its command is being executed")
@@ -293,7 +293,7 @@ def _kill(life: Life, reason: str) -> Effects:
 
 def not_started(life: Life, event: ev.SpawnFailed, context: Context) -> Effects:
     """There will be no pid."""
-    life.ended_at = event.at
+    life.ended_at, life.ports = event.at, ()
     is_final = False
     if life.state is State.STARTING:
         life.stopping_for, life.exit_reason = "ended", event.reason

@@ -6,6 +6,7 @@ needs the process runs any more. It is called with events and the time, answers 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
@@ -36,8 +37,10 @@ class Supervisor:
         self._processes = {process.name: process for process in project.processes}
         self._jitter = jitter
         self._changed: set[str] = set()
-        self._owners = {port: life.name for life in self.lives.values() if life.is_up for port in life.ports}
-        """Of each port the life that was given it last."""
+        self._owners: dict[int, set[str]] = defaultdict(set)
+        """Of each port those that have or had it, or were to have it."""
+        for life in self.lives.values():
+            self._note_ports(life)
         self._queued: set[str] = set()
         """What waits for a port that another one has until it has ended."""
 
@@ -146,8 +149,8 @@ class Supervisor:
         context = Context(process=self._processes[event.name], now=now, jitter=self._jitter())
         life = self.lives[event.name]
         effects = step(life, event, context)
-        if isinstance(event, ev.Spawned):
-            self._owners.update(dict.fromkeys(life.ports, life.name))
+        if isinstance(event, ev.StartAllowed | ev.Spawned):
+            self._note_ports(life)
         if life.state is not State.PENDING:
             self._queued.discard(life.name)
         return effects
@@ -167,8 +170,8 @@ class Supervisor:
                 return ev.DependencyFailed(life.name, reason, dependency.name)
             if reason and not waiting:
                 waiting, blamed = reason, dependency.name
-        if not waiting and (port := self._port_given_up(life)):
-            blamed = self._owners[port]
+        if not waiting and (found := self._given_up(life)):
+            port, blamed = found
             waiting = f"waits for port {port}, which {blamed} gives up when it has ended"
             self._queued.add(life.name)
         if not waiting:
@@ -177,14 +180,18 @@ class Supervisor:
             return None
         return ev.Blocked(life.name, waiting, blamed)
 
-    def _port_given_up(self, life: Life) -> int | None:
-        """A port that it is to have, and that another one has which is on its way down: so two can exchange theirs."""
+    def _note_ports(self, life: Life) -> None:
+        for port in life.ports:
+            self._owners[port].add(life.name)
+
+    def _given_up(self, life: Life) -> tuple[int, str] | None:
+        """A port that it is to have, and the one that has it and is on its way down: so two can exchange theirs."""
         for port in self._processes[life.name].ports:
-            owner = self.lives.get(self._owners.get(port, life.name))
-            if owner is None or owner is life or not owner.is_up or port not in owner.ports:
-                continue
-            if owner.state is State.STOPPING or owner.restarting or not owner.wanted:
-                return port
+            for owner in sorted(self._owners[port] & self.lives.keys() - {life.name}):
+                other = self.lives[owner]
+                is_leaving = other.state is State.STOPPING or other.restarting or not other.wanted
+                if other.is_up and port in other.ports and is_leaving:
+                    return port, owner
         return None
 
     def _unmet(self, dependency: Dependency) -> tuple[bool, str]:
