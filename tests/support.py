@@ -15,9 +15,10 @@ from glob import glob
 from pathlib import Path
 from typing import Any, TypeVar
 
+import psutil
 import pytest
 
-__all__ = ["free_ports", "hanging_directory", "program", "running", "stays", "wait_until"]
+__all__ = ["free_ports", "hanging_directory", "has_ended", "program", "running", "stays", "wait_until"]
 
 T = TypeVar("T")
 
@@ -30,7 +31,7 @@ def stays(condition: Callable[[], object], seconds: float) -> None:
         time.sleep(0.05)
 
 
-def wait_until(condition: Callable[[], T], seconds: float = 10, what: str = "the condition") -> T:
+def wait_until(condition: Callable[[], T], seconds: float = 30, what: str = "the condition") -> T:
     """The first true value of `condition`, asked every 20 ms; the test fails once `seconds` are over."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
@@ -38,6 +39,14 @@ def wait_until(condition: Callable[[], T], seconds: float = 10, what: str = "the
             pytest.fail(f"{what} did not come true within {seconds:g} s")
         time.sleep(0.02)
     return value
+
+
+def has_ended(process: psutil.Process) -> bool:
+    """Whether it is no more; a zombie is not."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # between the two
+        return True
 
 
 def free_ports(count: int) -> list[int]:

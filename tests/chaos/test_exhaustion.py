@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 from tests.chaos.stage import Stage, is_alive
-from tests.support import wait_until
+from tests.support import has_ended, wait_until
 
 from runcept.api import messages as m
 from runcept.client.autostart import ensure_daemon
@@ -205,7 +205,7 @@ def test_two_thousand_children_are_swept_at_once(stage: Stage) -> None:
         else:
             stage.kill([pid])
             wait_until(lambda: stage.statuses()["web"].state == "failed", seconds=30)
-        assert not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children)
+        assert all(map(has_ended, children))
         assert seconds_used([daemon]) < used + 5
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import resource
 import select
 import signal
 import socket
+import sys
 import tempfile
+import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,6 +76,11 @@ def answer(connection: socket.socket) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(line)
         if found.get("method") != "change":
             return found
+
+
+def unread(connection: socket.socket) -> int:
+    """How much of what was sent is not read yet: unix(7), SIOCOUTQ."""
+    return int.from_bytes(fcntl.ioctl(connection, termios.TIOCOUTQ, b"\0" * 4), sys.byteorder)
 
 
 def send_what_goes(connections: list[socket.socket], data: bytes, *, quiet: float = 3.0) -> int:
@@ -171,11 +179,15 @@ def test_followers_that_do_not_read_take_little_memory(held: Stage) -> None:
     (daemon,) = held.daemons()
     before = memory(daemon)
     follow = request("start", "follows", environment=str(held.project), names=["never"], timeout=1e6, progress=True)
+    held.ask_for("start", "never", wait=False)
+    wait_until(lambda: held.statuses()["never"].state == "starting")
     with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(connect(held)) for _ in range(25)]
         for client in clients:
             client.sendall(follow * 60)
-        wait_until(lambda: held.statuses()["never"].state == "starting")
+        wait_until(lambda: not any(map(unread, clients)))  # else what is read later starts it again
+        for _ in range(60):
+            is_answered(held)
         for _ in range(25):
             held.ask_for("restart", "never", wait=False)
             is_answered(held)

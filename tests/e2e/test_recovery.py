@@ -15,7 +15,7 @@ import psutil
 import pytest
 from tests.chaos.stage import is_alive
 from tests.e2e.conftest import BIN, Project
-from tests.support import wait_until
+from tests.support import has_ended, wait_until
 
 STACK = """
 [project]
@@ -71,7 +71,7 @@ def kill(pid: int) -> None:
     """kill -9, and wait until it is no more."""
     process = psutil.Process(pid)
     process.send_signal(signal.SIGKILL)
-    wait_until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)
+    wait_until(lambda: has_ended(process))
 
 
 def test_twenty_first_commands_at_once_start_one_daemon_and_are_all_answered(project: Project) -> None:

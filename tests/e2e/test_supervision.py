@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 from tests.e2e.conftest import Project
-from tests.support import free_ports, wait_until
+from tests.support import free_ports, has_ended, wait_until
 
 HEAD = '[project]\nname = "p"\n'
 
@@ -28,7 +28,10 @@ def web(project: Project) -> dict[str, Any]:
 
 
 def alive(pid: int) -> bool:
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    try:
+        return not has_ended(psutil.Process(pid))
+    except psutil.NoSuchProcess:
+        return False
 
 
 # ------------------------------------------------------------------------------------------------ starting

@@ -19,7 +19,7 @@ import psutil
 import pytest
 from tests.e2e.conftest import Project
 from tests.interaction.host_stage import ALONE, BY_HOST, child_of, host_of, in_use, listening_host, outcome
-from tests.support import wait_until
+from tests.support import has_ended, wait_until
 
 import runcept
 from runcept.client.host_start import start_host
@@ -70,11 +70,6 @@ def said(caller: subprocess.Popen[str]) -> str:
     return caller.stderr.read()
 
 
-def gone(process: psutil.Process) -> bool:
-    """Whether it has ended; a zombie has."""
-    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
-
-
 # ---------------------------------------------------------------------------------------------- signals
 
 
@@ -83,7 +78,7 @@ def test_an_interrupt_ends_the_command_as_in_a_process_of_its_own(shared: Projec
     with following(shared) as (caller, child):
         caller.send_signal(signal.SIGINT)
         assert (caller.wait(10), said(caller)) == (130, "")
-        wait_until(lambda: gone(child), what="the end of the child")
+        wait_until(lambda: has_ended(child), what="the end of the child")
 
 
 @pytest.mark.parametrize("way", [BY_HOST, ALONE])
@@ -110,7 +105,7 @@ def test_a_signal_that_ends_the_command_ends_the_caller(shared: Project, number:
     with following(shared) as (caller, child):
         caller.send_signal(number)
         assert (caller.wait(10), said(caller)) == (-number, "")
-        wait_until(lambda: gone(child), what="the end of the child")
+        wait_until(lambda: has_ended(child), what="the end of the child")
 
 
 def test_a_signal_that_the_caller_was_started_to_ignore_is_ignored(shared: Project) -> None:
@@ -123,7 +118,7 @@ def test_a_signal_that_the_caller_was_started_to_ignore_is_ignored(shared: Proje
         assert caller.stdout is not None
         assert caller.stdout.readline()
         caller.send_signal(signal.SIGHUP)
-        assert not gone(child)
+        assert not has_ended(child)
         caller.send_signal(signal.SIGTERM)
         assert caller.wait(10) == -signal.SIGTERM
 
@@ -150,7 +145,7 @@ def test_a_command_whose_caller_was_killed_ends(shared: Project) -> None:
     """Nobody reads it, and nobody could end it."""
     with following(shared) as (caller, child):
         caller.kill()
-        wait_until(lambda: gone(child), what="the end of the child")
+        wait_until(lambda: has_ended(child), what="the end of the child")
 
 
 def test_a_command_that_was_killed_looks_killed(shared: Project) -> None:
@@ -166,13 +161,13 @@ def test_a_command_outlives_its_host(own: Project) -> None:
     own.run("start", "db")
     with following(own) as (caller, child):
         host.kill()
-        wait_until(lambda: gone(host), what="the end of the host")
+        wait_until(lambda: has_ended(host), what="the end of the host")
         own.run("restart", "db")
         assert caller.stdout is not None
         assert caller.stdout.readline()
         caller.send_signal(signal.SIGINT)
         assert (caller.wait(10), said(caller)) == (130, "")
-        wait_until(lambda: gone(child), what="the end of the child")
+        wait_until(lambda: has_ended(child), what="the end of the child")
     assert host_of(own).pid != host.pid
 
 
@@ -204,7 +199,7 @@ def test_the_host_ends_with_the_daemon(own: Project) -> None:
     """Nothing of Runcept's stays where `daemon stop` has been said, also by the host's own child."""
     host = host_of(own)
     assert outcome(own, BY_HOST, ["daemon", "stop"])[2] == 0
-    wait_until(lambda: gone(host), what="the end of the host")
+    wait_until(lambda: has_ended(host), what="the end of the host")
     assert not (own.home / "host.sock").exists()
 
 
@@ -243,14 +238,14 @@ def test_a_host_does_not_outlive_its_code(own: Project, tmp_path: Path) -> None:
     first = host_of(own)  # of the installation that the tests run in
     own.environ["PYTHONPATH"] = str(tmp_path)
     assert outcome(own, entry, ["ps"])[2] == 0  # of the copy: the other's host is none of its own
-    wait_until(lambda: gone(first), what="the end of the other installation's host")
+    wait_until(lambda: has_ended(first), what="the end of the other installation's host")
     outcome(own, entry, ["ps"])
     second = wait_until(lambda: listening_host(own), what="a host of the copy")
     assert outcome(own, BY_HOST, ["ps"])[2] == 0
     app = tmp_path / "runcept" / "cli" / "app.py"
     app.write_text(app.read_text().replace("Runs the programs", "Starts and stops the programs"))
     assert b"Starts and stops" in outcome(own, entry, ["--help"])[0]
-    wait_until(lambda: gone(second), what="the end of the host with the old code")
+    wait_until(lambda: has_ended(second), what="the end of the host with the old code")
     wait_until(lambda: listening_host(own), what="a host with the new code")
     assert b"Starts and stops" in outcome(own, BY_HOST, ["--help"])[0]
 
@@ -309,7 +304,7 @@ def test_who_does_not_say_what_it_wants_is_not_waited_for(shared: Project, sent:
 
 def _end(host: psutil.Process) -> None:
     host.terminate()
-    wait_until(lambda: gone(host), what="the end of the host")
+    wait_until(lambda: has_ended(host), what="the end of the host")
 
 
 def test_a_host_that_a_managed_process_has_started_is_no_part_of_it(own: Project) -> None:

@@ -19,7 +19,7 @@ import psutil
 import pytest
 from tests.e2e.conftest import Project, fresh_project
 from tests.interaction.test_mcp_relay import INITIALIZE, INITIALIZED, Lines, call, hosts
-from tests.support import wait_until
+from tests.support import has_ended, wait_until
 
 import runcept
 from runcept.client.host_start import host_stderr, start_host
@@ -110,17 +110,13 @@ def started(project: Project, idle: float = 600, **environ: str) -> psutil.Proce
     return host
 
 
-def gone(process: psutil.Process) -> bool:
-    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
-
-
 # ------------------------------------------------------------------------------------------------ life
 
 
 def test_a_host_without_clients_ends(project: Project) -> None:
     """It takes its socket along, so that the next relay starts another one."""
     host = started(project, idle=0.1)
-    wait_until(lambda: gone(host), 20, "the end of the host")
+    wait_until(lambda: has_ended(host), 20, "the end of the host")
     assert not Path(socket_path(str(project.home), "mcp")).exists()
 
 
@@ -133,10 +129,10 @@ def test_a_host_with_a_client_stays(project: Project) -> None:
         for number in range(1, 6):
             assert guest.ask(number)
             wait_until(lambda limit=began + number: time.monotonic() > limit)  # type: ignore[misc]
-        assert not gone(host)
+        assert not has_ended(host)
         with guest_of(project) as other:
             other.begin()
-    wait_until(lambda: gone(host), 20, "the end of the host")
+    wait_until(lambda: has_ended(host), 20, "the end of the host")
 
 
 def test_a_home_has_one_host(project: Project) -> None:
@@ -147,7 +143,7 @@ def test_a_home_has_one_host(project: Project) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     assert len(hosts(project)) == 1
     host.kill()
-    wait_until(lambda: gone(host))
+    wait_until(lambda: has_ended(host))
     assert started(project).pid != host.pid, "a dead one's socket is in nobody's way"
     with guest_of(project) as guest:
         guest.begin()
@@ -170,8 +166,8 @@ def test_a_host_whose_code_has_changed_takes_nobody_new(project: Project, tmp_pa
             other.begin()
             assert "Start here." in json.dumps(other.ask(1))
         assert guest.ask(2)
-        assert not gone(old)
-    wait_until(lambda: gone(old), 20, "the end of the old host")
+        assert not has_ended(old)
+    wait_until(lambda: has_ended(old), 20, "the end of the old host")
     assert path.exists(), "which leaves the socket of its successor alone"
 
 
@@ -241,7 +237,7 @@ def test_a_message_that_is_too_long_ends_its_connection(served: Project) -> None
         with pytest.raises(OSError, match=r"Broken pipe|reset"):
             guest.say_raw(b"x" * (64 << 20))
         assert other.ask(1)
-    assert not gone(host)
+    assert not has_ended(host)
 
 
 def test_a_client_that_does_not_read_holds_nobody_up(served: Project) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tests.support import wait_until
+from tests.support import has_ended, wait_until
 
 from runcept.cli.mcp_clients.handshake import Broken, Works
 from runcept.cli.mcp_clients.probe import Launch, probe
@@ -25,7 +25,7 @@ def standin(cwd: Path, mode: str, *arguments: str) -> Launch:
 
 def is_gone(pid: int) -> bool:
     try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE  # of a child of its own that init has not reaped
+        return has_ended(psutil.Process(pid))  # of a child of its own that init may not have reaped
     except psutil.NoSuchProcess:
         return True
 
