@@ -570,3 +570,16 @@ def test_a_start_that_has_failed_has_no_port() -> None:
     story.start("api")
     story.supervisor.handle(ev.SpawnFailed("api", 1, "port 1 is held by pid 7", 6.0, is_final=True), story.now)
     assert story.supervisor.lives["api"].ports == ()
+
+
+def test_what_was_to_go_down_as_an_earlier_file_had_it_comes_up_as_the_file_has_it() -> None:
+    """A stop that waits for a dependent, and a start before it came to that: the edit is in force all the same."""
+    story = Story(process("db"), process("web", "db"))
+    story.run("db")
+    story.run("web")
+    story.supervisor.lives["db"].outdated = process("db")
+    assert story.start("db") == []  # it runs, and was not to go down
+    assert story.stop("db", "web") == [Signal("web", 1, "SIGTERM")]
+    assert story.start("db", "web") == []
+    assert story.exited("web") == [Release("web", 1), Signal("db", 1, "SIGTERM")]
+    assert story.exited("db") == [Release("db", 1), Spawn("db", 2)]

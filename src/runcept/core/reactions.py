@@ -85,8 +85,12 @@ def want(life: Life, event: ev.StartRequested, context: Context) -> Effects:
 
 
 def keep(life: Life, event: ev.StartRequested, context: Context) -> Effects:
-    """Up, or on its way: nothing to do but to remember that it is wanted."""
+    """Up, or on its way: nothing to do but to remember that it is wanted.
+
+    What was to go down already, and runs as an earlier file had it, does so before it comes up again.
+    """
     del event, context
+    life.restarting = life.restarting or (life.is_up and not life.wanted and life.outdated is not None)
     life.wanted, life.kill, life.asleep = True, False, False
     return []
 
