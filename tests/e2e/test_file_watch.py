@@ -222,6 +222,23 @@ def test_a_daemon_that_was_killed_watches_again(project: Project, sources: Path)
     wait_until(lambda: restarts(project) == ["src/app.py changed"], what="the restart")
 
 
+def test_what_is_changed_while_no_daemon_runs_is_seen_by_the_next_one(project: Project, sources: Path) -> None:
+    """The process runs as its files are; one whose files are older keeps its pid."""
+    start(project, 'watch = ["src/*.py"]', extra=process("db", "exec sleep 1000", 'watch = ["src/*.sql"]'))
+    before = pids(project)
+    keeper = psutil.Process(int((project.home / "keeper.lock").read_text(encoding="ascii").split()[0]))
+    keeper.suspend()  # so that it starts no daemon
+    psutil.Process(project.json("daemon", "status")["pid"]).kill()
+    keeper.kill()
+    (sources / "app.py").write_text("2")
+    wait_until(lambda: (web(project)["run"], web(project)["state"]) == (2, "running"), what="the restart")
+    assert restarts(project) == ["src/app.py changed"]
+    after = pids(project)
+    assert after["web"] != before["web"]
+    assert after["db"] == before["db"]
+    stays(lambda: pids(project) == after, SETTLED_SECONDS)
+
+
 def test_what_is_watched_changes_with_the_file(project: Project, sources: Path) -> None:
     """A reload takes over other globs without a restart."""
     (project.path / "lib").mkdir()

@@ -79,17 +79,19 @@ class Files:
         """By path of the environment."""
 
     def begin(self) -> None:
-        """Watch from now on what there is, and what comes."""
+        """Watch from now on what there is, and what comes; what has changed since a run was started counts."""
         self._engine.watch(self._changed)
         for environment in list(self._engine.environments.values()):
-            self._changed(environment)
+            lives = (environment.lives[name] for name in environment.watching)
+            starts = [life.started_at for life in lives if life.wanted and life.started_at is not None]
+            self._changed(environment, min(starts, default=None))
 
     def end(self) -> None:
         """End every thread."""
         for watch in self._watches.values():
             watch.end()
 
-    def _changed(self, environment: Environment) -> None:
+    def _changed(self, environment: Environment, since: float | None = None) -> None:
         """Something about it has changed: mostly nothing that matters here."""
         watch = self._watches.get(environment.path)
         if watch is None:
@@ -98,7 +100,7 @@ class Files:
             watch = self._watches[environment.path] = _Watch(
                 self._engine, environment.path, self._on_project_file, self._spawn_task
             )
-        watch.look()
+        watch.look(since)
 
 
 def _needs(engine: Engine, environment: Environment) -> _Needs:
@@ -130,20 +132,20 @@ class _Watch:
         self._tree: Tree | None = None
         self._thread: _Thread | None = None
         self._since = 0.0
-        """When it was asked to watch for another process: before it does, files may have changed already."""
+        """When it was asked to watch for another process, or earlier: files may have changed already."""
         self._is_stale = False
         self._is_busy = False
         self._reading: asyncio.TimerHandle | None = None
         self._looking: asyncio.TimerHandle | None = None
 
-    def look(self) -> None:
-        """Watch what is needed now."""
+    def look(self, since: float | None = None) -> None:
+        """Watch what is needed now; of what is new, changes count from now on, or from an instant (epoch seconds)."""
         environment = self._engine.environments.get(self._path)
         needs = _NOTHING if environment is None else _needs(self._engine, environment)
         if needs == self._needs and not self._is_stale:
             return
         if needs.processes - self._needs.processes and not self._since:
-            self._since = time.time()
+            self._since = time.time() if since is None else since
         if self._is_busy:
             return
         self._is_busy = True
