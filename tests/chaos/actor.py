@@ -52,6 +52,7 @@ class Evidence:
 
     def say(self, what: str) -> None:
         entry = {"what": what, "name": self.name, "run": self.run, "pid": os.getpid(), "start_time": start_time()}
+        entry["at"] = time.time()
         journal = os.open(os.path.join(self.directory, "journal"), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         os.write(journal, json.dumps(entry).encode() + b"\n")
         os.close(journal)

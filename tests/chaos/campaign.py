@@ -33,6 +33,10 @@ _STEADY = ("steady", "storm", "stubborn", "server", "client")
 _REST_SECONDS = 60
 _TRUTH_SECONDS = 10
 _YOUNG_SECONDS = 0.1
+_SAVE_SECONDS = 5
+"""Between two changes of a watched file: a process that is restarted for them too often is left alone."""
+_HEARD_SECONDS = 1.5
+"""After a change, for the restart to have begun, also by a daemon that was just started."""
 _WRONG = (
     "processes lost",
     "processes doubled",
@@ -85,8 +89,9 @@ class Campaign:
         self.disk = LogDisk(self.stage.project / ".runcept")
         self.ports = free_ports(2)
         self.editing = threading.Lock()
+        self.saved_at = 0.0
         self.kinds = {
-            "steady": _AGAIN,
+            "steady": f'{_AGAIN}watch = ["source"]',
             "steady-asked": f'{_CHECKED}health_check = "cmd://kill -0 $$"',
             "storm": _AGAIN,
             "flaky": f'{_AGAIN}stop_timeout = "200ms"',
@@ -193,8 +198,9 @@ class Campaign:
                 self._hold_still,
                 self._fill_the_disk,
                 self._talk_nonsense,
+                self._save_a_source,
             ],
-            weights=[6, 1, 1, 3, 4, 2, 1, 2],
+            weights=[6, 1, 1, 3, 4, 2, 1, 2, 2],
         )[0]
         strike()
 
@@ -228,6 +234,12 @@ class Campaign:
             self.later(self.chance.uniform(0.1, 3), self.disk.empty)
             self.faults["full disk of logs"] += 1
 
+    def _save_a_source(self) -> None:
+        if time.time() > self.saved_at + _SAVE_SECONDS:
+            self.saved_at = time.time()
+            (self.stage.project / "source").write_text(str(self.chance.random()), encoding="ascii")
+            self.faults["change of a watched file"] += 1
+
     def _talk_nonsense(self) -> None:
         talk_nonsense(self.stage.home, self.chance)
         self.faults["client that talks nonsense"] += 1
@@ -256,6 +268,8 @@ class Campaign:
         if outcome.timed_out:
             states = {each.name: (each.state, each.reason) for each in outcome.processes}
             self.found.append(("answers wrong", f"did not come to rest {'up' if up else 'down'}: {states}"))
+        while time.time() < self.saved_at + _HEARD_SECONDS:
+            time.sleep(0.02)
         self._compare(up=up)
 
     def _compare(self, *, up: bool) -> None:
@@ -278,6 +292,8 @@ class Campaign:
                 true = ("running", entry.run, entry.pid) if entry is not None and is_alive else None
                 if told != true:
                     found.append(f"{name} is {told} ({view.reason}); the truth is {true}")
+                if name == "steady" and entry is not None and entry.at < self.saved_at:
+                    found.append(f"{name} runs since {entry.at}, and its source was changed at {self.saved_at}")
         return found
 
     def _strike_at_rest(self) -> None:

@@ -28,6 +28,8 @@ class Began(NamedTuple):
     run: int
     pid: int
     start_time: int
+    at: float
+    """Seconds since the epoch."""
 
     def is_alive(self) -> bool:
         """Whether that very process runs."""

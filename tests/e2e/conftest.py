@@ -89,9 +89,10 @@ def fresh_project() -> Iterator[Project]:
             made.run("daemon", "stop", "--kill", timeout=30)
         finally:
             _, left = psutil.wait_procs(made.left_behind(), timeout=10)
+            known = {each: each.info["cmdline"] for each in psutil.process_iter(["cmdline"])}
             for process in left:
                 process.kill()
-        assert not left, "the daemon was stopped and these still ran"
+        assert not left, f"the daemon was stopped and these still ran: {[known.get(each) for each in left]}"
 
 
 @pytest.fixture

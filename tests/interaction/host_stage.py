@@ -15,7 +15,7 @@ import psutil
 from tests.e2e.conftest import BIN, Project
 from tests.support import wait_until
 
-__all__ = ["ALONE", "BY_HOST", "PROJECT", "child_of", "host_of", "in_use", "listening_host", "outcome"]
+__all__ = ["ALONE", "BY_HOST", "PROJECT", "child_of", "host_of", "idle_host_of", "in_use", "listening_host", "outcome"]
 
 PROJECT = """
 [project]
@@ -83,6 +83,13 @@ def host_of(project: Project) -> psutil.Process:
     """The host of the project's home, warm; the command before this one has started it where none was."""
     project.run("daemon", "status")
     return wait_until(lambda: listening_host(project), what="a warm host")
+
+
+def idle_host_of(project: Project) -> psutil.Process:
+    """The host, once the commands of before have ended."""
+    host = host_of(project)
+    wait_until(lambda: not host.children(), what="the end of earlier commands")
+    return host
 
 
 def child_of(host: psutil.Process) -> psutil.Process:

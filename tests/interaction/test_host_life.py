@@ -18,7 +18,16 @@ import pexpect
 import psutil
 import pytest
 from tests.e2e.conftest import Project
-from tests.interaction.host_stage import ALONE, BY_HOST, child_of, host_of, in_use, listening_host, outcome
+from tests.interaction.host_stage import (
+    ALONE,
+    BY_HOST,
+    child_of,
+    host_of,
+    idle_host_of,
+    in_use,
+    listening_host,
+    outcome,
+)
 from tests.support import has_ended, wait_until
 
 import runcept
@@ -49,7 +58,7 @@ def own() -> Iterator[Project]:
 @contextmanager
 def following(project: Project) -> Iterator[tuple[subprocess.Popen[str], psutil.Process]]:
     """`logs -f` by the host, once it has written its first line; and the host's child that runs it."""
-    host = host_of(project)
+    host = idle_host_of(project)
     command = [*BY_HOST, "logs", "db", "-f", "-n", "1"]
     pipe = subprocess.PIPE
     with subprocess.Popen(
@@ -110,7 +119,7 @@ def test_a_signal_that_ends_the_command_ends_the_caller(shared: Project, number:
 
 def test_a_signal_that_the_caller_was_started_to_ignore_is_ignored(shared: Project) -> None:
     """As under nohup."""
-    host = host_of(shared)
+    host = idle_host_of(shared)
     line = "trap '' HUP; exec \"$@\""
     command = ["sh", "-c", line, "sh", *BY_HOST, "logs", "db", "-f", "-n", "1"]
     with subprocess.Popen(command, cwd=shared.path, env=shared.environ, stdout=subprocess.PIPE) as caller:

@@ -37,8 +37,10 @@ def _home() -> Iterator[Project]:
         made.home.mkdir(mode=0o700)
         (made.home / "logs").mkdir()
         yield made
-        for each in hosts(made):
+        ended = hosts(made)
+        for each in ended:
             each.terminate()
+        wait_until(lambda: all(map(has_ended, ended)), what="the end of the hosts")  # they may be starting a daemon
 
 
 @pytest.fixture
@@ -133,6 +135,16 @@ def test_a_host_with_a_client_stays(project: Project) -> None:
         with guest_of(project) as other:
             other.begin()
     wait_until(lambda: has_ended(host), 20, "the end of the host")
+
+
+def test_a_host_that_is_told_to_end_does_so_whoever_is_there(project: Project) -> None:
+    """Its clients have a moment; their relays find the next one."""
+    host = started(project)
+    with guest_of(project) as guest:
+        guest.begin()
+        host.terminate()
+        wait_until(lambda: has_ended(host), 20, "the end of the host")
+        assert not guest.socket.recv(1)
 
 
 def test_a_home_has_one_host(project: Project) -> None:

@@ -35,6 +35,8 @@ _log = logging.getLogger(__name__)
 _LINE_MAX = 16 << 20
 _HELLO_SECONDS = 5.0
 _FINISH_SECONDS = 1.5
+_LEAVE_SECONDS = 3.0
+"""For the clients of a host that was told to end: then they are cut off, and their relays start another one."""
 _LOOK_SECONDS = 2.0
 """How often it is looked whether anybody is there, and whether the code has changed."""
 
@@ -76,8 +78,7 @@ class _Host:
             os.unlink(self._path)
         server.close()
         os.close(LOCK)
-        if self._clients:
-            await asyncio.wait(self._clients)
+        await self._until_left()
         watching.cancel()
 
     async def _until_closed(self) -> None:
@@ -88,6 +89,15 @@ class _Host:
             idle = 0.0 if self._clients else idle + _LOOK_SECONDS
             if idle >= self._idle_seconds or not self._code.is_current():
                 return
+
+    async def _until_left(self) -> None:
+        """Who is here is served on; once somebody wants us gone, for a moment, and the next host has them."""
+        closed = asyncio.ensure_future(self._closed.wait())
+        while self._clients and not closed.done():
+            await asyncio.wait([*self._clients, closed], return_when=asyncio.FIRST_COMPLETED)
+        closed.cancel()
+        if self._clients:
+            await asyncio.wait(self._clients, timeout=_LEAVE_SECONDS)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
