@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from types import ModuleType
 
@@ -256,7 +257,7 @@ def test_sweep_reaches_a_chain_that_forks_again_and_again(keeper: Bench) -> None
     """Each generation leaves its session and its parent within a few milliseconds."""
     code = """
 import os, time
-end = time.monotonic() + 8  # a test that fails must not leave it behind
+end = time.monotonic() + 30  # a test that fails must not leave it behind
 while time.monotonic() < end:
     if os.fork(): os._exit(0)
     os.setsid()
@@ -283,6 +284,19 @@ def test_sweep_names_what_cannot_be_ended(monkeypatch: pytest.MonkeyPatch) -> No
         return [immortal]
 
     assert asyncio.run(sweep(find_members)) == [immortal]
+
+
+def test_sweep_goes_on_as_long_as_new_ones_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was not there before has had no SIGKILL yet, so it is not what cannot be killed."""
+    monkeypatch.setattr("runcept.process.signals._UNKILLABLE_SECONDS", 0.05)
+    immortal = Member(2**22 + 1, 1, "a process in uninterruptible sleep")
+    newborn = iter(range(60))
+
+    async def find_members() -> list[Member]:
+        return [immortal, *(Member(2**22 + 2 + number, 1, "a fork") for number in islice(newborn, 1))]
+
+    assert asyncio.run(sweep(find_members)) == [immortal]
+    assert not list(newborn)
 
 
 def test_signal_reaches_the_very_process_or_nobody() -> None:

@@ -64,17 +64,18 @@ def is_in_group(pid: int, leader: int | None) -> bool:
 async def sweep(find_members: Callable[[], Awaitable[Collection[Member]]]) -> list[Member]:
     """SIGKILL to all that `find_members` finds, again and again until it finds nothing; [] as a rule.
 
-    What is still there after 5 s cannot be killed, and is returned.
+    What is still there 5 s after its first SIGKILL cannot be killed, and is returned once nothing else is left.
     """
     loop = asyncio.get_running_loop()
-    give_up_at = loop.time() + _UNKILLABLE_SECONDS
-    pause, before = _POLL_MIN, set[Member]()
+    pause, since = _POLL_MIN, dict[Member, float]()
     while left := set(await find_members()):
-        if loop.time() >= give_up_at:
+        now = loop.time()
+        if all(now - since.get(member, now) >= _UNKILLABLE_SECONDS for member in left):
             return sorted(left, key=lambda member: member.pid)
         for member in left:
             await patiently(partial(send, member, SIGKILL))
-        pause = min(2 * pause, _POLL_MAX) if left <= before else _POLL_MIN  # what forks anew is caught by being quicker
-        before = left
+        is_known = left <= since.keys()  # what forks anew is caught by being quicker
+        pause = min(2 * pause, _POLL_MAX) if is_known else _POLL_MIN
+        since = {member: since.get(member, now) for member in left}
         await asyncio.sleep(pause)
     return []
