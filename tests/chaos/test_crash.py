@@ -181,12 +181,16 @@ def test_a_recycled_pid_is_nobody_of_ours(
         assert innocent.poll() is None
 
 
-def test_what_is_stored_as_alive_and_known_to_nobody_is_corrected(stage: Stage) -> None:
+@pytest.mark.parametrize("is_released", [True, False])
+def test_what_is_stored_as_alive_and_known_to_nobody_is_corrected(stage: Stage, *, is_released: bool) -> None:
     """No fact about it would ever come, so nobody could ever stop it."""
     one(stage, 'command = ["sleep", "1000"]')
     stage.ask_for("start", "web")
     assert stage.ask_for("stop", "web").ok
+    runs = Path(stage.home) / "runs"
+    wait_until(lambda: not list(runs.iterdir()))
     stage.strike(daemon=True, keeper=True)
+    edit(stage, "UPDATE runs SET released = ?", is_released)
     edit(
         stage,
         "UPDATE processes SET life = CAST(json_set(life, '$.state', 'running', '$.pid', ?) AS BLOB)",

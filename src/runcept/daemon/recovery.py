@@ -311,7 +311,7 @@ class Recovery:
     async def _lose(self, run: Run, life: Life) -> None:
         """Nobody knows how it ended, or whether it ever began."""
         run.begun.set()
-        if life.ended_at is not None:
+        if life.state is State.STOPPING and life.ended_at is not None:
             return  # what it left behind is being watched
         if run.pid is None and life.pid is None:
             lost = ev.Lost(run.name, run.number, "supervision was killed while it was being started")
