@@ -187,10 +187,11 @@ class Supervisor:
     def _given_up(self, life: Life) -> tuple[int, str] | None:
         """A port that it is to have, and the one that has it and is on its way down: so two can exchange theirs."""
         for port in self._processes[life.name].ports:
-            for owner in sorted(self._owners[port] & self.lives.keys() - {life.name}):
-                other = self.lives[owner]
-                is_leaving = other.state is State.STOPPING or other.restarting or not other.wanted
-                if other.is_up and port in other.ports and is_leaving:
+            for owner in sorted(self._owners[port]):
+                other = self.lives.get(owner)
+                if other is None or other is life or not other.is_up or port not in other.ports:
+                    continue
+                if other.state is State.STOPPING or other.restarting or not other.wanted:
                     return port, owner
         return None
 
