@@ -19,7 +19,7 @@ def stage() -> Iterator[Stage]:
         made = Stage(Path(os.path.realpath(directory)))
         yield made
         try:
-            assert made.end(), "daemon or keeper has not ended"
+            assert made.end(), f"not ended: daemon {made.daemons()}, keeper {made.keepers()}\n{made.said()}"
         finally:
             left = [entry.pid for entry in Ledger(made).journal() if entry.is_alive()]
             made.kill([*made.keepers(), *made.daemons(), *left])

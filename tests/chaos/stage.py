@@ -118,6 +118,10 @@ class Stage:
             time.sleep(0.02)
         return True
 
+    def said(self) -> str:
+        """What daemon and keeper have logged."""
+        return "".join(each.read_text(errors="replace") for each in sorted(Path(self.home, "logs").glob("*.log")))
+
     def remove(self) -> None:
         """Delete all of it."""
         shutil.rmtree(self.project.parent)

@@ -356,3 +356,29 @@ def test_a_run_that_only_its_directory_knows_is_taken_up(stage: Stage, lives: bo
         assert not is_alive(pid)
     wait_until(lambda: not any(runs.iterdir()), what="the end of all directories")
     assert stage.messages("web") == (["begun"] if lives else ["begun", "last words"])
+
+
+def test_what_a_run_that_is_over_wrote_is_logged_after_the_loss_of_the_database(stage: Stage) -> None:
+    """Its log could not be written, the next run of its process is up, and only the keeper knows of both."""
+    stage.write_file(
+        '[project]\nname = "p"\n[[process]]\nname = "web"\ncommand = "echo $RUNCEPT_RUN; exec sleep 1000"\n'
+    )
+    stage.ask_for("start", "web")
+    stage.ask_for("stop", "web")
+    runs = Path(runs_directory(stage.home))
+    wait_until(lambda: not list(runs.iterdir()))
+    log = Path(stage.log("web"))
+    log.unlink()
+    log.mkdir()
+    stage.ask_for("start", "web")
+    stage.ask_for("restart", "web")
+    before = identities(stage)
+    with no_daemon(stage) as path:
+        of_tomorrow(path)
+        log.rmdir()
+    assert identities(stage) == before
+    wait_until(lambda: stage.messages("web") == ["2", "3"], what="both lines in the log")
+    assert [line for line in stage.messages("web", "runcept") if line.startswith("run 2: ")] == [
+        "run 2: killed by SIGTERM"
+    ]
+    wait_until(lambda: len(list(runs.iterdir())) == 1, what="the end of the earlier run")

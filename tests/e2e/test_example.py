@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -27,10 +28,8 @@ def copy_stack(target: Path) -> dict[str, int]:
     shutil.copytree(EXAMPLES / "web-stack", target, ignore=made, dirs_exist_ok=True)
     ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
     file = target / ".runcept.toml"
-    text = file.read_text()
-    for name, port in PORTS.items():
-        text = text.replace(str(port), str(ports[name]))
-    file.write_text(text)
+    ours = {str(port): str(ports[name]) for name, port in PORTS.items()}
+    file.write_text(re.sub("|".join(ours), lambda found: ours[found[0]], file.read_text()))
     return ports
 
 

@@ -33,6 +33,7 @@ from runcept.logs.reader import read
 from runcept.paths import log_path
 from runcept.process.identity import Identity, boot_id, is_alive
 from runcept.process.keeper_link import Exit, HeldRun, KeeperLink
+from runcept.process.signals import name_of
 
 __all__ = ["Recovery"]
 
@@ -53,6 +54,11 @@ class Recovery:
         self._link = link
         self._held = {entry.key: entry for entry in link.runs}
         self._ended: list[Run] = []
+        self._newest: dict[tuple[str, str], int] = {}
+        """The number of the last run that is held or stored, by path and name."""
+        for entry in link.runs:
+            with suppress(ValueError):
+                self._note_number(*_marked(entry.meta))
 
     async def run(self) -> None:
         """Take over what lives, end what has ended, start what is due."""
@@ -66,18 +72,23 @@ class Recovery:
         keys = {stored_run.key for stored_run in known}
         unknown = self._performer.runs.unknown(keys | self._held.keys())  # now, before the first new one is spawned
         for stored_run in known:
+            self._note_number(stored_run.environment, stored_run.process, stored_run.run)
+        for key in unknown:  # these are older than what is held, and a log has one run after the other
+            await self.guarded(key, self._take_up(key))
+        for stored_run in known:
             await self.guarded(stored_run.key, self._take_over(stored_run))
         for key, entry in self._held.items():
             if self._database.is_released(key):
                 await self._performer.drop(key)
             elif key not in keys:
                 await self.guarded(key, self.take_in(key, entry))
-        for key in unknown:
-            await self.guarded(key, self._take_up(key))
         for environment in list(self._engine.environments.values()):
             self._give_up_unknown(environment)
             self._engine.resume(environment)
         await self._engine.wait_until(lambda: all(map(self._is_told, self._ended)), _CATCH_UP_SECONDS)
+
+    def _note_number(self, path: str, name: str, number: int) -> None:
+        self._newest[path, name] = max(number, self._newest.get((path, name), 0))
 
     def _restore(self) -> None:
         """What was stored; where the machine was restarted since, what is true now, which is stored at once."""
@@ -182,6 +193,10 @@ class Recovery:
         ended = self._read(run.key, "exit.json", Exit)
         if ended is not None:
             self._performer.bytes_arrived(run.key, ended.size)
+            if run.number < self._newest.get((stored.environment, run.name), 0):  # whose lines come behind
+                await self._performer.capture.drained(run.key, ended.size, _CATCH_UP_SECONDS)
+            if stored.ended_at is None:
+                stored = _with_end(stored, ended)
         if stored.ended_at is not None and not self._tells_end(run):
             if ended is None:
                 self._performer.note_gap(run)
@@ -324,10 +339,8 @@ class Recovery:
     async def take_in(self, key: str, entry: HeldRun) -> None:
         """A run that only the keeper knows: the database was lost, or somebody else had the keeper start it."""
         try:
-            marker = msgspec.convert(entry.meta, dict[str, Any])
-            path, name = str(marker["RUNCEPT_ENVIRONMENT"]), str(marker["RUNCEPT_PROCESS"])
-            number = int(marker["RUNCEPT_RUN"])
-        except (msgspec.ValidationError, KeyError, TypeError, ValueError):
+            path, name, number = _marked(entry.meta)
+        except ValueError:
             _log.warning("%s: pid %s was not started by a daemon of ours", key, entry.pid)
             if entry.exit is not None:  # as long as it is held the keeper does not end
                 await self._performer.drop(key)
@@ -338,11 +351,15 @@ class Recovery:
         except RunceptError as error:
             _log.warning("%s: pid %s runs on unmanaged: %s", key, entry.pid, error)
             return
+        if entry.exit is not None and number < self._newest.get((path, name), 0):
+            stored = StoredRun(key, path, name, number, entry.pid, entry.start_time, boot_id())
+            await self._take_over(_with_end(stored, entry.exit))
+            return
         if name not in environment.lives or environment.lives[name].is_up:
             _log.warning("%s: pid %s runs on unmanaged: %s does not expect it", key, entry.pid, path)
             return
         run = Run(key, environment, name, number, entry.pid, entry.start_time)
-        self._remember(run, marker)
+        self._remember(run, entry.meta)
         life, now, at = environment.lives[name], self._engine.now(), entry.started_at or time.time()
         context = Context(process=environment.project.process(name), now=now, jitter=0.0)
         taken_in(life, ev.Spawned(name, number, entry.pid, at, run.ports), context)
@@ -367,9 +384,8 @@ class Recovery:
             if is_alive(Identity(about.pid, about.start_time, about.boot_id or "")):
                 await self.take_in(key, HeldRun(key, about.pid, about.start_time, meta=about.meta))
                 return
-            with suppress(RunceptError, KeyError, TypeError, ValueError):
-                path, name = str(about.meta["RUNCEPT_ENVIRONMENT"]), str(about.meta["RUNCEPT_PROCESS"])
-                number = int(about.meta["RUNCEPT_RUN"])
+            with suppress(RunceptError, ValueError):
+                path, name, number = _marked(about.meta)
                 if path not in self._engine.environments:
                     load_environment(self._performer.home, self._engine, path)
                 await self._take_over(StoredRun(key, path, name, number, about.pid, about.start_time, about.boot_id))
@@ -384,6 +400,20 @@ class Recovery:
                 return msgspec.json.decode(file.read(), type=kind)
         except (OSError, msgspec.DecodeError):
             return None
+
+
+def _marked(meta: object) -> tuple[str, str, int]:
+    """Path, name and number of a run, as its keeper was told. ValueError where that was not by a daemon of ours."""
+    try:
+        marker = msgspec.convert(meta, dict[str, Any])
+        return str(marker["RUNCEPT_ENVIRONMENT"]), str(marker["RUNCEPT_PROCESS"]), int(marker["RUNCEPT_RUN"])
+    except (KeyError, TypeError, ValueError) as error:  # msgspec's are ValueErrors
+        raise ValueError("no marker of a run") from error
+
+
+def _with_end(stored: StoredRun, ended: Exit) -> StoredRun:
+    signal = None if ended.signal is None else name_of(ended.signal)
+    return msgspec.structs.replace(stored, exit_code=ended.code, exit_signal=signal, ended_at=ended.at)
 
 
 def _knows_nothing(life: Life, run: int) -> bool:
