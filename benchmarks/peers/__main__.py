@@ -14,11 +14,13 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
 from benchmarks.measure import seconds
 from benchmarks.peers.install import UNTRIED, absent, install
 from benchmarks.peers.lines import write_source
 from benchmarks.peers.page import page, picture
-from benchmarks.peers.results import Crowd, Outcome, Results, Row, Workload, save
+from benchmarks.peers.results import Crowd, Outcome, Results, Row, Workload, load, save
 from benchmarks.peers.tools import TOOLS, Tool, Tools
 from benchmarks.peers.trial import crowd, trial
 from runcept import __version__
@@ -40,6 +42,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0, help="how long a program writes at most")
     parser.add_argument("--total", type=int, default=1_000_000_000, help="how many bytes it writes at most")
     parser.add_argument("--no-crowd", action="store_true", help="without the thousand processes")
+    parser.add_argument(
+        "--crowd", action="store_true", help="the thousand processes alone, beside the last results of the rest"
+    )
     parser.add_argument("--write-docs", action="store_true", help="write docs/benchmarks.md and its picture")
     asked = parser.parse_args()
     if asked.install:
@@ -48,7 +53,7 @@ def main() -> None:
         return
     if asked.only and (unknown := set(asked.only.split(",")) - {tool.name for tool in TOOLS}):
         parser.error(f"no tool is named {', '.join(unknown)}; there are {', '.join(tool.name for tool in TOOLS)}")
-    results = measure(asked)
+    results = measure_crowd(asked) if asked.crowd else measure(asked)
     if asked.write_docs:
         save(results)
         for place, make in PLACES.items():
@@ -65,15 +70,15 @@ def measure(asked: argparse.Namespace) -> Results:
     found = [tool for tool in chosen if not tool.program or tools.find(tool.program)]
     missing |= {tool.name: f"`{tool.program}` is not here" for tool in chosen if tool not in found}
     missing |= {name: "never tried" for name in UNTRIED if name not in missing}
-    load = [os.getloadavg()[0]]
+    idle = [os.getloadavg()[0]]
     with tempfile.TemporaryDirectory(prefix="runcept-peers-") as place:
         rows, copy = throughput(found, tools, Path(place), asked)
     crowds = [] if asked.no_crowd else slow_ones(found, tools, asked.rounds, missing)
-    load.append(os.getloadavg()[0])
+    idle.append(os.getloadavg()[0])
     return Results(
         date=dt.datetime.now(dt.UTC).date().isoformat(),
         machine=about_machine(),
-        load=load,
+        load=idle,
         versions={tool.name: version(tool, tools) for tool in found},
         absent=missing,
         seconds=asked.seconds,
@@ -82,6 +87,14 @@ def measure(asked: argparse.Namespace) -> Results:
         crowds=crowds,
         copy=copy,
     )
+
+
+def measure_crowd(asked: argparse.Namespace) -> Results:
+    """The thousand processes under each tool anew."""
+    before = load()
+    tools = Tools(asked.tools.resolve() if asked.tools else None)
+    found = [tool for tool in TOOLS if tool.name in before.versions]
+    return msgspec.structs.replace(before, crowds=slow_ones(found, tools, asked.rounds, before.absent))
 
 
 def throughput(

@@ -2,7 +2,7 @@
 
 Two selectors: `control` has sockets and signals; `pipes` has the FIFOs, and `control` itself. Where little comes from
 the FIFOs they are left alone after each look, at most 20 ms: many slow writers then cost little. Where there are so
-many that looking would take more than an 85th of a core all the same, they are left alone up to 2 s.
+many that looking would take more than a hundredth of a core all the same, they are left alone up to 2 s.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class Keeper:
         if ready:
             before = time.process_time()
             much = max(map(self._save, ready)) > 4096  # there is more where this came from
-            longest = min(max(0.02, 85 * (time.process_time() - before)), 2.0)
+            longest = min(max(0.02, 100 * (time.process_time() - before)), 2.0)
             self.pause = 0.0 if much else min(2 * self.pause + 0.0005, longest)
             self.quiet_until = time.monotonic() + self.pause
 
