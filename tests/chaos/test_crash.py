@@ -135,6 +135,22 @@ def test_a_stop_that_the_daemon_did_not_live_to_pass_on_is_passed_on(stage: Stag
     assert (view.exit_code, view.exit_signal) == (5, None)
 
 
+def test_a_keeper_that_is_held_still_costs_a_stop_nothing_of_its_grace(stage: Stage) -> None:
+    """The signal goes past it in time, however short that is."""
+    one(stage, """command = "trap 'exit 5' TERM; while :; do sleep 0.02; done"\nstop_timeout = 0.45""")
+    pid = stage.ask_for("activate").processes[0].pid
+    (keeper,) = stage.keepers()
+    os.kill(keeper, signal.SIGSTOP)
+    try:
+        stage.ask_for("stop", "web", wait=False)
+        wait_until(lambda: not is_alive(pid))
+    finally:
+        os.kill(keeper, signal.SIGCONT)
+    wait_until(lambda: stage.statuses()["web"].state == "stopped")
+    view = stage.statuses()["web"]
+    assert (view.exit_code, view.exit_signal) == (5, None)
+
+
 def test_a_line_that_made_ready_is_not_forgotten(stage: Stage) -> None:
     """It was logged, and the daemon died before it could say so: the next one looks into the log."""
     one(stage, 'command = "echo listening; exec sleep 1000"\nhealth_check = "log://listening"')

@@ -226,7 +226,7 @@ class SystemPerformer:
         if run.in_keeper and not run.has_ended:
             # It has ended just now, or nobody passes it on: what is left gets its signal below.
             with suppress(OSError, KeeperLost):
-                async with asyncio.timeout(_KEEPER_SECONDS):
+                async with asyncio.timeout(min(_KEEPER_SECONDS, _grace(run) / 2)):
                     await self.link.signal(run.key, signal)
                 left = [member for member in left if not is_in_group(member.pid, run.pid)]
         for member in left:
@@ -433,6 +433,12 @@ def _make_room(project: str) -> None:
     except OSError as error:
         place = os.path.dirname(logs_directory(project))
         raise LogsUnwritable(place, (error.strerror or str(error)).lower()) from error
+
+
+def _grace(run: Run) -> float:
+    """Seconds; of a process that is in the project file no more, enough."""
+    processes = run.environment.project.processes
+    return next((process.stop_timeout for process in processes if process.name == run.name), 2 * _KEEPER_SECONDS)
 
 
 def _log_limits(run: Run) -> LogLimits:
