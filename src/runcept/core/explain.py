@@ -272,12 +272,12 @@ def _mended(supervisor: Supervisor, life: Life) -> str:
 
 
 def _awaited(supervisor: Supervisor, process: Process, dependency: str) -> str:
-    wanted = {each.name: each.condition for each in process.depends_on}.get(dependency, Condition.READY)
-    if dependency and dependency not in {each.name for each in process.depends_on}:
+    if not dependency:
+        return f"what it needs is {Condition.READY}"
+    wanted = next((each.condition for each in process.depends_on if each.name == dependency), None)
+    if wanted is None:
         return f"{dependency} has ended, and given up its port"
-    ends = bool(dependency) and _means_end(supervisor, dependency, wanted)
-    words = "has ended with success" if ends else f"is {wanted}"
-    return f"{dependency or 'what it needs'} {words}"
+    return f"{dependency} {'has ended with success' if _means_end(supervisor, dependency, wanted) else f'is {wanted}'}"
 
 
 def _listed(names: list[str], last: str = "and") -> str:

@@ -6,7 +6,6 @@ needs the process runs any more. It is called with events and the time, answers 
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
@@ -37,10 +36,6 @@ class Supervisor:
         self._processes = {process.name: process for process in project.processes}
         self._jitter = jitter
         self._changed: set[str] = set()
-        self._owners: dict[int, set[str]] = defaultdict(set)
-        """Of each port those that have or had it, or were to have it."""
-        for life in self.lives.values():
-            self._note_ports(life)
         self._queued: set[str] = set()
         """What waits for a port that another one has until it has ended."""
 
@@ -149,8 +144,6 @@ class Supervisor:
         context = Context(process=self._processes[event.name], now=now, jitter=self._jitter())
         life = self.lives[event.name]
         effects = step(life, event, context)
-        if isinstance(event, ev.StartAllowed | ev.Spawned):
-            self._note_ports(life)
         if life.state is not State.PENDING:
             self._queued.discard(life.name)
         return effects
@@ -180,19 +173,15 @@ class Supervisor:
             return None
         return ev.Blocked(life.name, waiting, blamed)
 
-    def _note_ports(self, life: Life) -> None:
-        for port in life.ports:
-            self._owners[port].add(life.name)
-
     def _given_up(self, life: Life) -> tuple[int, str] | None:
         """A port that it is to have, and the one that has it and is on its way down: so two can exchange theirs."""
-        for port in self._processes[life.name].ports:
-            for owner in sorted(self._owners[port]):
-                other = self.lives.get(owner)
-                if other is None or other is life or not other.is_up or port not in other.ports:
-                    continue
-                if other.state is State.STOPPING or other.restarting or not other.wanted:
-                    return port, owner
+        ports = self._processes[life.name].ports
+        for other in self.lives.values() if ports else ():
+            is_leaving = not other.wanted or other.restarting or other.state is State.STOPPING
+            if is_leaving and other.is_up and other is not life:
+                for port in ports:
+                    if port in other.ports:
+                        return port, other.name
         return None
 
     def _unmet(self, dependency: Dependency) -> tuple[bool, str]:

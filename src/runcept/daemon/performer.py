@@ -437,11 +437,9 @@ def _make_room(project: str) -> None:
 
 def _grace(run: Run) -> float:
     """Seconds; of a process that is in the project file no more, enough."""
-    processes = run.environment.project.processes
-    return next((process.stop_timeout for process in processes if process.name == run.name), 2 * _KEEPER_SECONDS)
+    return 2 * _KEEPER_SECONDS if run.process is None else run.process.stop_timeout
 
 
 def _log_limits(run: Run) -> LogLimits:
     """Of a process that is in the project file no more, the limits that everybody has."""
-    processes = run.environment.project.processes
-    return next((process.log for process in processes if process.name == run.name), LogLimits())
+    return LogLimits() if run.process is None else run.process.log

@@ -81,6 +81,11 @@ class Run:
         life = self.environment.lives.get(self.name)
         return life is None or life.run != self.number or not life.is_up
 
+    @property
+    def process(self) -> Process | None:
+        """As the project file has it; None where it does so no more."""
+        return next((each for each in self.environment.project.processes if each.name == self.name), None)
+
     def holder(self) -> Holder:
         """As the owner of a port."""
         return Holder(self.pid, self.name, self.environment.path)
