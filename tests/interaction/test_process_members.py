@@ -131,7 +131,7 @@ def test_recycled_pid_of_a_leader_is_not_a_member(keeper: Bench) -> None:
 
 
 HIDDEN = """
-import ctypes, os, subprocess, sys
+import ctypes, os, subprocess, sys, time
 from runcept.process import linux, members
 if subprocess.run(["mount", "-t", "proc", "-o", "hidepid=1", "proc", "/proc"]).returncode:
     sys.exit(77)
@@ -141,6 +141,9 @@ os.setresuid(65534, 65534, 65534)
 ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)  # PR_SET_DUMPABLE: who changes its user hides from itself
 child = subprocess.Popen(["sleep", "60"], start_new_session=True)
 assert linux.entry(1) is None
+until = time.monotonic() + 30
+while linux.command_of(child.pid) != "sleep 60" and time.monotonic() < until:  # it is being executed
+    time.sleep(0.001)
 found = members.members(child.pid, 0, {})
 child.kill()
 child.wait()

@@ -99,6 +99,7 @@ def taken_over(name: str, content: str, env: str = "") -> Imported | None:
         return imported
 
 
+@example({"db": {"image": "x", "volumes": True}}, {}, "")
 @given(
     named(COMPOSE, build=st.just("."), command=COMMANDS) | named(COMPOSE, image=TEXTS),
     st.dictionaries(st.sampled_from(["name", "networks", "include", "zzz"]), SCALARS),

@@ -228,8 +228,8 @@ class _File:
         for variable, value in fields.variables("environment").items():
             content = None if value is None else resolved(value, self.known)
             options += ["-e", variable if content is None else f"{variable}={content}"]
-        for volume in fields.take("volumes") or ():
-            options += ["-v", volume] if isinstance(volume, str) else []
+        if isinstance(fields.peek("volumes"), list):
+            options += [part for each in fields.take("volumes") if isinstance(each, str) for part in ("-v", each)]
         words = _words(fields.take("command"))
         run = f"{shlex.join(['docker', 'run', '--rm', *options, image])} {words}".strip()
         return (f"command = {toml_line(run)}  # without compose",) if len(run) <= _ALTERNATIVE_MAX else ()
